@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"damocles-manager/internal/migrate"
+	"damocles-manager/internal/sector"
+	"damocles-manager/internal/ui"
+)
+
+type importOptions struct {
+	lotusFlags
+	chainFlags
+	writeFlags
+	override          bool
+	numbers           []string
+	jobs              int
+	includeTerminated bool
+	origins           string
+}
+
+func (o *importOptions) addFlags(f *pflag.FlagSet) {
+	o.lotusFlags.addFlags(f)
+	o.chainFlags.addFlags(f)
+	o.writeFlags.addFlags(f)
+	f.BoolVar(&o.override, "override", false, "override the previous sector state")
+	f.StringArrayVar(&o.numbers, "numbers", nil, "import the specified sector numbers only: 5, 1,2 or 10-20; may be repeated")
+	f.IntVar(&o.jobs, "jobs", 16, "how many sectors are asked for at once")
+	f.BoolVar(&o.includeTerminated, "include-terminated", false, "carry terminated sectors, too, as terminated")
+	f.StringVar(&o.origins, "origins", "", "where the originals of the records are kept (default switching/origins in the home)")
+}
+
+func newImportCommand(a *app) *cobra.Command {
+	var o importOptions
+	cmd := &cobra.Command{
+		Use:   "import",
+		Short: "Import sector infos from the given lotus-miner instance",
+		Long: `Import the sectors of a lotus-miner into damocles.
+
+The sectors come from the running lotus-miner (--api, MINER_API_INFO, or the api
+and token files of the repo), or, where it is stopped, from its repo, which has
+everything. They go through the running damocles-manager (--listen), or, where
+none listens, into its home, which is made if it is missing.
+
+Running it again changes nothing that is there and equal. What differs is listed
+field by field, and written only with --override.`,
+		Example: `  # what would happen
+  damocles-manager util sealer sectors import --repo ~/.lotusminer --dry-run
+
+  # as in the guide, from a running lotus-miner
+  damocles-manager util sealer sectors import --api=$(cat ~/.lotusminer/api) --token-file ~/.lotusminer/token
+
+  # some sectors, with a chain node that decides those in doubt
+  damocles-manager util sealer sectors import --repo ~/.lotusminer --numbers 200-300 --chain /ip4/127.0.0.1/tcp/1234`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runImport(cmd.Context(), a, o) },
+	}
+	o.addFlags(cmd.Flags())
+	cmd.AddCommand(newImportRollbackCommand(a))
+	return cmd
+}
+
+func runImport(ctx context.Context, a *app, o importOptions) (err error) {
+	numbers, err := sector.ParseNumbers(o.numbers)
+	if err != nil {
+		return err
+	}
+	from, err := a.lotusSide(ctx, o.lotusFlags, o.jobs)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, from)
+	node, err := a.openChain(ctx, o.chainFlags, o.jobs)
+	if err != nil {
+		return err
+	}
+	to, err := a.damoclesSide(ctx, access{write: !o.dryRun, create: true, jobs: o.jobs})
+	if err != nil {
+		return err
+	}
+	defer closing(&err, to)
+	origins, err := a.openOrigins(to, o.origins, !o.dryRun)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, origins)
+
+	plan, planned, err := a.plan(o.writeFlags, migrate.PlanHeader{
+		Command: "import", Miner: sector.MinerString(from.miner), Source: from.name, Target: to.name(),
+	})
+	if err != nil {
+		return err
+	}
+	defer planned(&err)
+
+	progress := &ui.Progress{}
+	im := migrate.Import{
+		Options:           a.runOptions(numbers, o.writeFlags, o.override, plan, progress),
+		Source:            from.source,
+		Target:            a.importTarget(to, from, o),
+		Origins:           origins,
+		Chain:             node,
+		IncludeTerminated: o.includeTerminated,
+	}
+	im.Miner = from.miner
+	im.Jobs, im.Chunk = pace(o.jobs, from.remote || node != nil || to.daemon != nil)
+	var report *migrate.Report
+	err = a.ui.While(ctx, "importing", progress, func(ctx context.Context) error {
+		var err error
+		report, err = im.Run(ctx)
+		return err
+	})
+	if err != nil {
+		return a.interrupted(report, err)
+	}
+	a.showImport(to, from, report)
+	return incomplete(report)
+}
+
+func (a *app) importTarget(to *damoclesSide, from *lotusSide, o importOptions) migrate.ImportTarget {
+	switch {
+	case to.daemon != nil:
+		journal := ""
+		if dir := to.switchingDir(); dir != "" {
+			journal = migrate.JournalDir(to.dir)
+		}
+		return migrate.NewDaemon(to.daemon, o.jobs, journal, to.addr, "import", from.miner, a.fs)
+	case to.home != nil:
+		return migrate.NewHome(to.home, to.dir, "import", from.miner, a.fs)
+	default:
+		return migrate.NoHome{}
+	}
+}
+
+func (a *app) showImport(to *damoclesSide, from *lotusSide, r *migrate.Report) {
+	if r.Written == 0 && r.Unchanged > 0 {
+		a.ui.Printf("damocles has all %d sectors already, equal: nothing was changed\n", r.Unchanged)
+	}
+	if from.remote && r.Written > 0 {
+		a.ui.Info("lotus-miner's API leaves out fields that its repo has (" + lackingOverRPC() +
+			"); stop it and import with --repo to carry them")
+	}
+	a.ui.Summary("import", r)
+	if r.Numbers.Last != nil {
+		a.ui.Printf("next sector number in damocles: above %d\n", *r.Numbers.Last)
+	}
+	if r.Numbers.ConfigLines != "" {
+		a.ui.Printf("the counter of a running damocles-manager cannot be set; add to sector-manager.cfg:\n%s", r.Numbers.ConfigLines)
+	}
+	a.showUndo(r, "util sealer sectors import rollback --home "+to.dir+" --backup "+r.Journal)
+}

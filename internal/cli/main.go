@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"damocles-manager/internal/fault"
+	"damocles-manager/internal/ui"
+)
+
+// Env is what a command knows of the world around it.
+type Env struct {
+	Stdout, Stderr io.Writer
+	Getenv         func(string) string
+	// Terminal says that stderr is one.
+	Terminal bool
+	// Listen is the default of --listen, ":1789" if empty.
+	Listen string
+}
+
+// The exit codes, a contract with scripts.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitIncomplete  = 3
+	exitRefused     = 5
+	exitInterrupted = 130
+)
+
+// errIncomplete is a run that finished, but left sectors behind. What they are
+// is on stdout already, so it is not printed.
+var errIncomplete = errors.New("some sectors were left behind")
+
+// Main runs the command line of this process and returns its exit code.
+func Main() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	env := Env{
+		Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
+		Terminal: term.IsTerminal(int(os.Stderr.Fd())),
+	}
+	return Run(ctx, env, os.Args[1:])
+}
+
+// Run runs one command line and returns its exit code. Here, and only here,
+// errors become exit codes.
+func Run(ctx context.Context, env Env, args []string) int {
+	a := &app{env: env}
+	cmd := newRootCommand(a)
+	cmd.SetArgs(args)
+	cmd.SetOut(env.Stdout)
+	cmd.SetErr(env.Stderr)
+	err := cmd.ExecuteContext(ctx)
+	if a.ui != nil {
+		err = errors.Join(err, a.ui.Flush())
+	}
+	code := exitCode(ctx, err)
+	a.explain(code, err)
+	return code
+}
+
+func exitCode(ctx context.Context, err error) int {
+	switch {
+	case err == nil:
+		return exitDone
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case fault.KindOf(err) == fault.Usage:
+		return exitUsage
+	case fault.KindOf(err) == fault.Refused:
+		return exitRefused
+	case errors.Is(err, errIncomplete):
+		return exitIncomplete
+	default:
+		return exitFailed
+	}
+}
+
+// explain prints the error with its next step.
+func (a *app) explain(code int, err error) {
+	hint := fault.HintOf(err)
+	switch code {
+	case exitDone:
+		return
+	case exitIncomplete:
+		return
+	case exitInterrupted:
+		err, hint = errors.New("interrupted"), "run the same command again: it finishes the rest"
+	}
+	if a.ui == nil { // the command line itself was wrong
+		a.ui = ui.New(a.env.Stdout, a.env.Stderr, ui.Options{})
+	}
+	a.ui.Error(err, hint)
+	if code == exitUsage && hint == "" {
+		fmt.Fprintln(a.env.Stderr, "hint:  add --help to see how the command is used")
+	}
+}

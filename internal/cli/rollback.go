@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"damocles-manager/internal/migrate"
+)
+
+type rollbackOptions struct {
+	writeFlags
+	backup   string
+	destRepo string
+}
+
+func newImportRollbackCommand(a *app) *cobra.Command {
+	var o rollbackOptions
+	cmd := &cobra.Command{
+		Use:   "rollback",
+		Short: "Undo an import, where damocles has not changed the sector since",
+		Long: `Undo what an import (or a finalize) wrote into a damocles home, key by key, and
+each only while it still holds what was written; what has changed since is listed
+and kept. The counter of sector numbers never goes back.
+
+damocles-manager has to be stopped: no RPC takes a record out.`,
+		Example: `  damocles-manager util sealer sectors import rollback --dry-run
+  damocles-manager util sealer sectors import rollback`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runImportRollback(cmd.Context(), a, o) },
+	}
+	cmd.Flags().StringVar(&o.backup, "backup", "", "the journal of the import to undo (default: the newest in the home)")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be undone, and change nothing")
+	return cmd
+}
+
+func runImportRollback(ctx context.Context, a *app, o rollbackOptions) (err error) {
+	side, err := a.damoclesSide(ctx, access{write: !o.dryRun, direct: true})
+	if err != nil {
+		return err
+	}
+	defer closing(&err, side)
+	journal, err := migrate.FindJournal(migrate.JournalDir(side.dir), o.backup, "import", "finalize")
+	if err != nil {
+		return err
+	}
+	store := migrate.NewHome(side.home, side.dir, migrate.RollbackCommand, 0, a.fs)
+	return a.rollback(ctx, store, journal, migrate.KeepHomeKeys, o.dryRun)
+}
+
+func newExportRollbackCommand(a *app, ex *exportOptions) *cobra.Command {
+	var o rollbackOptions
+	cmd := &cobra.Command{
+		Use:   "rollback",
+		Short: "Undo an export of metadata, where lotus-miner has not changed the sector since",
+		Long: `Undo what an export wrote into a lotus-miner repo, key by key, and each only while
+it still holds what was written; what lotus-miner has changed since is listed and
+kept. The counter and the number bitfields never go back.
+
+lotus-miner has to be stopped. The repo is backed up first, as before every write.`,
+		Example: `  damocles-manager util sealer sectors export --miner f01000 rollback --dest-repo /root/.lotusminer --dry-run`,
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runExportRollback(cmd.Context(), a, *ex, o) },
+	}
+	cmd.Flags().StringVar(&o.destRepo, "dest-repo", "~/.lotusminer", "the lotus-miner repo")
+	cmd.Flags().StringVar(&o.backup, "backup", "", "the journal of the export to undo, or the backup beside it (default: the newest in the repo)")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be undone, and change nothing")
+	return cmd
+}
+
+func runExportRollback(ctx context.Context, a *app, ex exportOptions, o rollbackOptions) (err error) {
+	miner, err := ex.minerID()
+	if err != nil {
+		return err
+	}
+	repo, dir, err := a.openDestRepo(ctx, o.destRepo, miner, !o.dryRun)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, repo)
+	journal, err := migrate.FindJournal(migrate.BackupDir(dir), o.backup, "export")
+	if err != nil {
+		return err
+	}
+	if err := migrate.CheckJournal(journal, dir); err != nil {
+		return err
+	}
+	store := migrate.NewRepo(repo, dir, migrate.RollbackCommand, miner, a.fs)
+	return a.rollback(ctx, store, journal, migrate.KeepRepoKeys, o.dryRun)
+}
+
+func (a *app) rollback(ctx context.Context, store migrate.Store, journal string, keep func(string) bool, dryRun bool) error {
+	a.ui.Info("undoing " + journal)
+	rb := migrate.Rollback{
+		Store: store, Journal: journal, Keep: keep, DryRun: dryRun,
+		Observe: func(e migrate.RollbackEvent) { a.ui.Key(e) },
+	}
+	report, err := rb.Run(ctx)
+	if err != nil {
+		return a.interrupted(nil, err)
+	}
+	a.ui.RollbackSummary(report)
+	if report.Kept > 0 {
+		return errIncomplete
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"damocles-manager/internal/fault"
+	"damocles-manager/internal/lotus"
+	"damocles-manager/internal/migrate"
+	"damocles-manager/internal/sector"
+	"damocles-manager/internal/ui"
+)
+
+// runOptions are the options of a run that come from the flags of any command.
+func (a *app) runOptions(numbers sector.Numbers, w writeFlags, override bool, plan *migrate.PlanWriter, p *ui.Progress) migrate.Options {
+	return migrate.Options{
+		Numbers: numbers, Override: override, DryRun: w.dryRun, Plan: plan,
+		Observe: func(e migrate.Event) {
+			p.Add(1)
+			a.ui.Sector(e)
+		},
+	}
+}
+
+// openOrigins opens the store of origins of a damocles, nil where there is no
+// place for one.
+func (a *app) openOrigins(of *damoclesSide, dir string, write bool) (*migrate.Origins, error) {
+	if dir == "" {
+		if of.switchingDir() == "" {
+			a.ui.Notice("there is no home on this machine: the originals of the records are not kept " +
+				"(--origins DIR keeps them), and the way back will not be byte for byte")
+			return nil, nil //nolint:nilnil // said
+		}
+		dir = migrate.OriginsDir(of.dir)
+	}
+	return migrate.OpenOrigins(dir, write, a.fs)
+}
+
+// name says which damocles it is.
+func (s *damoclesSide) name() string {
+	if s.daemon != nil {
+		return s.addr
+	}
+	return s.dir
+}
+
+// incomplete is the error that becomes exit code 3.
+func incomplete(r *migrate.Report) error {
+	if r.Clean() {
+		return nil
+	}
+	return errIncomplete
+}
+
+// interrupted says how far a run came, and that the next one goes on from there.
+func (a *app) interrupted(r *migrate.Report, err error) error {
+	if r != nil && r.Written > 0 && !r.DryRun {
+		a.ui.Notice(fmt.Sprintf("stopped after %d sectors", r.Written))
+	}
+	if fault.HintOf(err) != "" || fault.KindOf(err) != fault.Failed {
+		return err
+	}
+	return fault.New("run the same command again first: it finishes the rest", "%w", err)
+}
+
+// showUndo prints the command that undoes the run, where there is something to undo.
+func (a *app) showUndo(r *migrate.Report, command string) {
+	if r.Backup != "" {
+		a.ui.Printf("backup: %s\n", r.Backup)
+	}
+	if r.Journal != "" {
+		a.ui.Printf("undo with: damocles-manager %s\n", command)
+	}
+}
+
+func lackingOverRPC() string { return strings.Join(lotus.LackingOverRPC(), ", ") }
+
+// expandHome turns ~ at the start of a path into the user's home directory.
+func (a *app) expandHome(path string) (string, error) {
+	rest, ok := strings.CutPrefix(path, "~")
+	if !ok || (rest != "" && rest[0] != '/') {
+		return filepath.Abs(path)
+	}
+	home := a.env.Getenv("HOME")
+	if home == "" {
+		return "", fault.BadUsage("write the path in full", "%s: HOME is not set", path)
+	}
+	return filepath.Join(home, rest), nil
+}

@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/spf13/cobra"
+
+	"damocles-manager/internal/damocles"
+	"damocles-manager/internal/fault"
+	"damocles-manager/internal/sector"
+)
+
+func newStateCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "state <minerID> <sectorNum>",
+		Short:   "Load and display the detailed sector state",
+		Long:    "Load and display the detailed sector state, wherever damocles has it.",
+		Example: "  damocles-manager util sealer sectors state f01000 100",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				return nil
+			}
+			return fault.BadUsage("as in `"+cmd.CommandPath()+" f01000 100`", "state takes a miner and a sector number")
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := parseID(args[0], args[1])
+			if err != nil {
+				return err
+			}
+			return runState(cmd.Context(), a, id)
+		},
+	}
+	cmd.Flags().Bool("offline", false, "has no effect: a sector is looked for online and offline")
+	return cmd
+}
+
+func parseID(miner, number string) (sector.ID, error) {
+	m, err := sector.ParseMiner(miner)
+	if err != nil {
+		return sector.ID{}, err
+	}
+	n, err := sector.ParseNumber(number)
+	return sector.ID{Miner: m, Number: n}, err
+}
+
+func runState(ctx context.Context, a *app, id sector.ID) (err error) {
+	side, err := a.damoclesSide(ctx, access{})
+	if err != nil {
+		return err
+	}
+	defer closing(&err, side)
+	raw, ws, err := side.find(ctx, id)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.ui.Object(struct {
+			Type      string             `json:"type"`
+			Miner     string             `json:"miner"`
+			Number    uint64             `json:"number"`
+			Workspace damocles.Workspace `json:"workspace"`
+			State     json.RawMessage    `json:"state"`
+		}{"state", sector.MinerString(id.Miner), uint64(id.Number), ws, raw})
+	}
+	state, err := damocles.DecodeState(raw)
+	if err != nil {
+		return fault.New("--json prints it as it is", "the record of %s cannot be decoded: %w", id, err)
+	}
+	return damocles.WriteState(a.ui.Out(), state)
+}
+
+// find looks for a sector online, then offline, as damocles does.
+func (s *damoclesSide) find(ctx context.Context, id sector.ID) ([]byte, damocles.Workspace, error) {
+	for _, ws := range []damocles.Workspace{damocles.Online, damocles.Offline} {
+		var raw []byte
+		var found bool
+		var err error
+		if s.daemon != nil {
+			raw, found, err = s.daemon.FindSector(ctx, ws, abi.SectorID(id))
+		} else {
+			raw, found, err = s.home.Get(ws, id.Miner, id.Number)
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		if found {
+			return raw, ws, nil
+		}
+	}
+	return nil, "", fault.New("`util sealer sectors list` and `list --offline` show what is there",
+		"damocles has no sector %s: key not found", id)
+}

@@ -1,0 +1,41 @@
+package damocles
+
+import (
+	"context"
+
+	"github.com/dgraph-io/badger/v2"
+	"github.com/filecoin-project/go-state-types/abi"
+)
+
+// HighestNumber returns the highest number that the home knows of a miner: of a
+// sector in either workspace, or the last one that its allocator gave out. It
+// reads keys only. False where it knows none.
+func (h *Home) HighestNumber(ctx context.Context, miner abi.ActorID) (highest uint64, known bool, err error) {
+	highest, known, err = h.LastNumber(miner)
+	for _, ws := range []Workspace{Online, Offline} {
+		if err == nil {
+			err = h.eachNumber(ctx, ws, miner, func(n uint64) { highest, known = max(highest, n), true })
+		}
+	}
+	return highest, known, err
+}
+
+func (h *Home) eachNumber(ctx context.Context, ws Workspace, miner abi.ActorID, fn func(uint64)) error {
+	db, err := h.db(ws.Collection())
+	if err != nil || db == nil {
+		return err
+	}
+	txn := db.NewTransaction(false)
+	defer txn.Discard()
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte(ws.minerPrefix(miner))})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, number, err := ParseStateKey(ws, string(it.Item().Key())); err == nil {
+			fn(uint64(number))
+		}
+	}
+	return nil
+}

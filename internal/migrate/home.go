@@ -1,0 +1,137 @@
+package migrate
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/filecoin-project/go-state-types/abi"
+
+	"damocles-manager/internal/damocles"
+	"damocles-manager/internal/durable"
+	"damocles-manager/internal/sector"
+)
+
+// Home is a damocles home opened directly: a source of an export and a target
+// of an import.
+type Home struct {
+	home    *damocles.Home
+	journal recorder
+}
+
+var (
+	_ ExportSource = (*Home)(nil)
+	_ ImportTarget = (*Home)(nil)
+)
+
+// NewHome wraps an open home in dir. Journals of command go to switching/journal
+// in it.
+func NewHome(home *damocles.Home, dir, command string, miner abi.ActorID, fs durable.FS) *Home {
+	return &Home{home: home, journal: recorder{
+		fs: fs, dir: JournalDir(dir), now: time.Now,
+		header: durable.Header{Command: command, Miner: sector.MinerString(miner), Target: dir},
+	}}
+}
+
+// JournalDir is where a home keeps the journals of what was written into it.
+func JournalDir(home string) string { return filepath.Join(home, "switching", "journal") }
+
+// OriginsDir is where a home keeps its origins.
+func OriginsDir(home string) string { return filepath.Join(home, "switching", "origins") }
+
+// Each streams the sectors of both workspaces, of all miners, offline first.
+func (h *Home) Each(ctx context.Context, numbers sector.Numbers, fn func(Raw) error) error {
+	for _, ws := range []damocles.Workspace{damocles.Offline, damocles.Online} {
+		err := h.home.Each(ctx, ws, nil, func(kv damocles.KV) error {
+			if kv.KeyErr == nil && !numbers.Has(kv.Number) {
+				return nil
+			}
+			return fn(Raw{
+				ID: sector.ID{Miner: kv.Miner, Number: kv.Number}, Online: ws == damocles.Online,
+				Value: bytes.Clone(kv.Value), Err: errors.Join(kv.KeyErr, kv.ValueErr),
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// HighestNumber looks at the keys of both workspaces and at the allocator.
+func (h *Home) HighestNumber(ctx context.Context, miner abi.ActorID) (uint64, bool, error) {
+	return h.home.HighestNumber(ctx, miner)
+}
+
+// Holds reads the sector in both workspaces.
+func (h *Home) Holds(_ context.Context, id sector.ID) (Held, error) {
+	var held Held
+	var err error
+	if held.Online, _, err = h.home.Get(damocles.Online, id.Miner, id.Number); err != nil {
+		return held, err
+	}
+	held.Offline, _, err = h.home.Get(damocles.Offline, id.Miner, id.Number)
+	return held, err
+}
+
+// BatchSize is what Badger takes in one transaction with room to spare.
+func (h *Home) BatchSize() int { return 4000 }
+
+// Write journals the steps, and carries them out in one transaction.
+func (h *Home) Write(ctx context.Context, steps []*Step) error {
+	changes := make([]Change, 0, len(steps))
+	for _, s := range steps {
+		changes = append(changes, s.Changes...)
+	}
+	return h.apply(ctx, changes)
+}
+
+func (h *Home) apply(ctx context.Context, changes []Change) error {
+	if err := h.journal.record(changes...); err != nil {
+		return err
+	}
+	if err := h.journal.sync(); err != nil {
+		return err
+	}
+	out := make([]damocles.Change, len(changes))
+	for i, c := range changes {
+		out[i] = damocles.Change(c)
+	}
+	if err := h.home.Apply(ctx, out); err != nil {
+		return fmt.Errorf("write into the home: %w", err)
+	}
+	return nil
+}
+
+// NumberChange raises the allocator, never lowers it; nil where it is there.
+func (h *Home) NumberChange(_ context.Context, miner abi.ActorID, last uint64) (*Change, bool, error) {
+	have, known, err := h.home.LastNumber(miner)
+	if err != nil {
+		return nil, false, err
+	}
+	if known && have >= last {
+		return nil, true, nil
+	}
+	c := &Change{Store: damocles.CollectionMeta, Key: damocles.NumberKey(miner), After: damocles.EncodeNumber(last)}
+	if known {
+		c.Before = damocles.EncodeNumber(have)
+	}
+	return c, true, nil
+}
+
+// Finish writes the numbers, after the states, and ends the journal.
+func (h *Home) Finish(ctx context.Context, changes []Change) (Undo, error) {
+	if len(changes) > 0 {
+		if err := h.apply(ctx, changes); err != nil {
+			return Undo{}, err
+		}
+	}
+	path := h.journal.path
+	return Undo{Journal: path}, h.journal.end()
+}
+
+// Abandon keeps the journal open for the next run: what was written stays.
+func (h *Home) Abandon() error { return h.journal.abandon() }

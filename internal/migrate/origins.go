@@ -1,0 +1,150 @@
+package migrate
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"syscall"
+
+	"github.com/syndtr/goleveldb/leveldb"
+	ldberrors "github.com/syndtr/goleveldb/leveldb/errors"
+	"github.com/syndtr/goleveldb/leveldb/opt"
+	"github.com/syndtr/goleveldb/leveldb/storage"
+
+	"damocles-manager/internal/durable"
+	"damocles-manager/internal/fault"
+	"damocles-manager/internal/sector"
+)
+
+// System names whose encoding an origin is in.
+type System string
+
+const (
+	// Lotus origins are SectorInfo in CBOR.
+	Lotus System = "lotus"
+	// Damocles origins are SectorState in JSON.
+	Damocles System = "damocles"
+)
+
+// Origin is a sector in its source's own bytes, kept because the target has no
+// place for all that they say, with the fingerprint of the record as it was
+// written into the target. While the target's record still has that
+// fingerprint, the way back returns these bytes.
+type Origin struct {
+	System      System
+	ID          sector.ID
+	Fingerprint [sha256.Size]byte
+	Value       []byte
+}
+
+// Origins is the store of origins, a LevelDB of our own in the damocles home. A
+// nil Origins keeps nothing and finds nothing.
+type Origins struct {
+	db  *leveldb.DB
+	st  storage.Storage
+	dir string
+	fs  durable.FS
+}
+
+// OpenOrigins opens the store in dir. For reading a missing one is nil; for
+// writing it is made.
+func OpenOrigins(dir string, write bool, dfs durable.FS) (*Origins, error) {
+	if !write {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil //nolint:nilnil // a store that was never made holds nothing
+		}
+	} else if err := dfs.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the store of origins: %w", err)
+	}
+	st, err := storage.OpenFile(dir, !write)
+	if err != nil {
+		return nil, originsError(dir, err)
+	}
+	// Keys come in the source's order, so tables never overlap and need no merging.
+	db, err := leveldb.Open(st, &opt.Options{
+		Compression: opt.NoCompression, Strict: opt.StrictAll, ReadOnly: !write,
+		WriteBuffer: 4 << 20, CompactionTableSize: 8 << 20, BlockCacheCapacity: 4 << 20, OpenFilesCacheCapacity: 64,
+	})
+	if err != nil {
+		return nil, errors.Join(originsError(dir, err), st.Close())
+	}
+	o := &Origins{db: db, st: st, dir: dir, fs: dfs}
+	if write {
+		if err := dfs.Adopt(dir); err != nil {
+			return nil, errors.Join(err, o.Close())
+		}
+	}
+	return o, nil
+}
+
+func originsError(dir string, err error) error {
+	switch {
+	case errors.Is(err, storage.ErrLocked) || errors.Is(err, syscall.EAGAIN):
+		return fault.Refuse("wait until the other command has ended", "the store of origins %s is in use by another damocles-manager", dir)
+	case ldberrors.IsCorrupted(err):
+		return fault.Refuse("move it away to go on without origins (the switch back is then not byte for byte)",
+			"the store of origins %s is corrupt: %w", dir, err)
+	}
+	return fmt.Errorf("open the store of origins %s: %w", dir, err)
+}
+
+func originKey(system System, id sector.ID) []byte {
+	key := make([]byte, 0, 40)
+	key = append(key, system...)
+	key = append(key, '/')
+	key = strconv.AppendUint(key, uint64(id.Miner), 10)
+	key = append(key, '/')
+	return strconv.AppendUint(key, uint64(id.Number), 10)
+}
+
+// Get returns the origin of a sector, nil where there is none.
+func (o *Origins) Get(system System, id sector.ID) (*Origin, error) {
+	if o == nil {
+		return nil, nil //nolint:nilnil // no store, no origin
+	}
+	value, err := o.db.Get(originKey(system, id), nil)
+	if errors.Is(err, leveldb.ErrNotFound) {
+		return nil, nil //nolint:nilnil // none is not an error
+	}
+	if err != nil {
+		return nil, originsError(o.dir, err)
+	}
+	if len(value) < sha256.Size {
+		return nil, fault.Refuse("", "the origin of %s in %s is too short", id, o.dir)
+	}
+	out := &Origin{System: system, ID: id, Value: value[sha256.Size:]}
+	copy(out.Fingerprint[:], value)
+	return out, nil
+}
+
+// Put keeps the origins of the steps; they are on disk when it returns.
+func (o *Origins) Put(steps []*Step) error {
+	if o == nil {
+		return nil
+	}
+	batch := new(leveldb.Batch)
+	for _, s := range steps {
+		if s.Origin != nil {
+			batch.Put(originKey(s.Origin.System, s.Origin.ID), append(s.Origin.Fingerprint[:], s.Origin.Value...))
+		}
+	}
+	if batch.Len() == 0 {
+		return nil
+	}
+	if err := o.db.Write(batch, &opt.WriteOptions{Sync: true}); err != nil {
+		return originsError(o.dir, err)
+	}
+	return nil
+}
+
+// Close gives the files to the directory's owner and closes the store.
+func (o *Origins) Close() error {
+	if o == nil {
+		return nil
+	}
+	err := errors.Join(o.db.Close(), o.st.Close())
+	return errors.Join(err, o.fs.Adopt(o.dir))
+}

@@ -1,0 +1,219 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"damocles-manager/internal/durable"
+	"damocles-manager/internal/fault"
+)
+
+// Store is a database that a run is undone in.
+type Store interface {
+	// Value returns what a key holds, nil where it is not there.
+	Value(ctx context.Context, store, key string) ([]byte, error)
+	// Undo sets keys back, all or nothing as the database can, under a journal and
+	// backup of its own. FinishUndo makes it last.
+	Undo(ctx context.Context, changes []Change) error
+	FinishUndo(ctx context.Context) (Undo, error)
+	// AbandonUndo gives up what FinishUndo would have made last.
+	AbandonUndo() error
+}
+
+// Rollback undoes one run from its journal, key by key, and each only while it
+// still holds what the run wrote.
+type Rollback struct {
+	Store   Store
+	Journal string
+	// Keep says which keys never go back, as the counters of numbers.
+	Keep    func(key string) bool
+	DryRun  bool
+	Observe func(RollbackEvent)
+}
+
+// RollbackEvent says what became of one key.
+type RollbackEvent struct {
+	Type   string `json:"type"` // always "key"
+	Store  string `json:"store"`
+	Key    string `json:"key"`
+	Action string `json:"action"` // restored, deleted, already, kept, number
+	Reason string `json:"reason,omitempty"`
+}
+
+// RollbackReport counts keys.
+type RollbackReport struct {
+	Type string `json:"type"` // always "summary"
+	// Restored were set back to what they held, Deleted had not been there.
+	Restored int `json:"restored"`
+	Deleted  int `json:"deleted"`
+	// Already held what they held before the run.
+	Already int `json:"already"`
+	// Kept have changed since, and were left alone.
+	Kept int `json:"kept"`
+	// Numbers are counters, which never go back.
+	Numbers int    `json:"numbers"`
+	DryRun  bool   `json:"dryRun"`
+	Undone  string `json:"undone"`
+	Backup  string `json:"backup,omitempty"`
+	Journal string `json:"journal,omitempty"`
+}
+
+// Run undoes the journal's changes, the newest run in it first.
+func (rb *Rollback) Run(ctx context.Context) (*RollbackReport, error) {
+	report := &RollbackReport{Type: "summary", DryRun: rb.DryRun, Undone: rb.Journal}
+	j, err := durable.OpenJournal(rb.Journal)
+	if err != nil {
+		return report, err
+	}
+	w := &rollbackRun{Rollback: rb, report: report}
+	err = j.EachNewestRunFirst(ctx, func(e durable.Entry) error { return w.entry(ctx, e) })
+	if err == nil {
+		err = w.flush(ctx)
+	}
+	if err == nil && !rb.DryRun {
+		var undo Undo
+		undo, err = rb.Store.FinishUndo(ctx)
+		report.Backup, report.Journal = undo.Backup, undo.Journal
+	}
+	if err != nil {
+		return report, errors.Join(err, rb.Store.AbandonUndo())
+	}
+	return report, nil
+}
+
+type rollbackRun struct {
+	*Rollback
+	report *RollbackReport
+	batch  []Change
+	keys   map[string]bool // of the batch: a key that comes twice must see its first undo
+}
+
+func (w *rollbackRun) entry(ctx context.Context, e durable.Entry) error {
+	if w.keys[e.Store+"\x00"+e.Key] {
+		if err := w.flush(ctx); err != nil {
+			return err
+		}
+	}
+	if w.Keep(e.Key) {
+		w.report.Numbers++
+		w.tell(e, "number", "sector numbers never go back")
+		return nil
+	}
+	have, err := w.Store.Value(ctx, e.Store, e.Key)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", e.Key, err)
+	}
+	switch {
+	case isAfter(have, e) && !isBefore(have, e):
+		return w.undo(ctx, e, have)
+	case isBefore(have, e):
+		w.report.Already++
+		w.tell(e, "already", "")
+	default:
+		w.report.Kept++
+		w.tell(e, "kept", "it has changed since")
+	}
+	return nil
+}
+
+func (w *rollbackRun) undo(ctx context.Context, e durable.Entry, have []byte) error {
+	if e.Before == nil {
+		w.report.Deleted++
+		w.tell(e, "deleted", "")
+	} else {
+		w.report.Restored++
+		w.tell(e, "restored", "")
+	}
+	if w.DryRun {
+		return nil
+	}
+	w.batch = append(w.batch, Change{Store: e.Store, Key: e.Key, Before: have, After: e.Before})
+	if w.keys == nil {
+		w.keys = map[string]bool{}
+	}
+	w.keys[e.Store+"\x00"+e.Key] = true
+	if len(w.batch) < 1000 {
+		return nil
+	}
+	return w.flush(ctx)
+}
+
+func (w *rollbackRun) flush(ctx context.Context) error {
+	if len(w.batch) == 0 {
+		return nil
+	}
+	err := w.Store.Undo(ctx, w.batch)
+	w.batch, w.keys = w.batch[:0], nil
+	return err
+}
+
+func (w *rollbackRun) tell(e durable.Entry, action, reason string) {
+	if w.Observe != nil {
+		w.Observe(RollbackEvent{Type: "key", Store: e.Store, Key: e.Key, Action: action, Reason: reason})
+	}
+}
+
+// RollbackCommand marks the journals of an undoing, which is not undone again
+// by default.
+const RollbackCommand = "rollback"
+
+// FindJournal returns the journal that a rollback of the command undoes: the
+// one given (a journal, or the backup beside it), else the newest of the
+// command in dir.
+func FindJournal(dir, given string, commands ...string) (string, error) {
+	if given != "" {
+		return journalOf(given)
+	}
+	path, err := durable.Latest(dir, func(h durable.Header, _ bool) bool {
+		for _, c := range commands {
+			if h.Command == c {
+				return true
+			}
+		}
+		return false
+	})
+	if err != nil {
+		return "", err
+	}
+	if path == "" {
+		return "", fault.New("name the journal with --backup", "there is nothing to undo: no journal of a %s in %s",
+			strings.Join(commands, " or "), dir)
+	}
+	return path, nil
+}
+
+// journalOf takes a backup's name for that of the journal which names it.
+func journalOf(given string) (string, error) {
+	if strings.HasSuffix(given, ".journal") {
+		return given, nil
+	}
+	abs, err := filepath.Abs(given)
+	if err != nil {
+		return "", err
+	}
+	path, err := durable.Latest(filepath.Dir(abs), func(h durable.Header, _ bool) bool { return h.Backup == abs })
+	if err != nil {
+		return "", err
+	}
+	if path == "" {
+		return "", fault.New("give a file that ends in .journal, or the backup that lies beside one",
+			"no journal names %s as its backup", given)
+	}
+	return path, nil
+}
+
+// CheckJournal refuses a journal that is of another repo or home than target.
+func CheckJournal(path, target string) error {
+	j, err := durable.OpenJournal(path)
+	if err != nil {
+		return err
+	}
+	if j.Header.Target != target {
+		return fault.Refuse("name the journal of this one, or the one that it belongs to",
+			"the journal %s is of %s, not of %s", path, j.Header.Target, target)
+	}
+	return nil
+}
