@@ -4,8 +4,18 @@ package main
 
 import (
 	"os"
+	"runtime/debug"
 
 	"damocles-manager/internal/cli"
 )
 
-func main() { os.Exit(cli.Main()) }
+// memoryLimit keeps the heap from growing while there is nothing to gain by it:
+// a million sectors pass through in portions.
+const memoryLimit = 160 << 20
+
+func main() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
+	os.Exit(cli.Main())
+}

@@ -30,7 +30,7 @@ func (a *app) openOrigins(of *damoclesSide, dir string, write bool) (*migrate.Or
 		if of.switchingDir() == "" {
 			a.ui.Notice("there is no home on this machine: the originals of the records are not kept " +
 				"(--origins DIR keeps them), and the way back will not be byte for byte")
-			return nil, nil //nolint:nilnil // said
+			return nil, nil
 		}
 		dir = migrate.OriginsDir(of.dir)
 	}

@@ -71,7 +71,7 @@ func (a *app) openChain(ctx context.Context, c chainFlags, jobs int) (migrate.Ch
 		addr = a.env.Getenv("FULLNODE_API_INFO")
 	}
 	if addr == "" || c.without {
-		return nil, nil //nolint:nilnil // no node is a way to work
+		return nil, nil
 	}
 	endpoint, err := chain.ParseEndpoint(addr)
 	if err != nil {

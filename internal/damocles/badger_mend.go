@@ -51,7 +51,7 @@ func examine(dir string) (condition, error) {
 		return condition{}, err
 	}
 	defer f.Close()
-	manifest, _, err := badger.ReplayManifestFile(f)
+	manifest, end, err := badger.ReplayManifestFile(f)
 	if err != nil {
 		return condition{}, err
 	}
@@ -63,6 +63,9 @@ func examine(dir string) (condition, error) {
 			return condition{}, fmt.Errorf("table %06d: %w", id, err)
 		}
 		delete(tables, id)
+	}
+	if info, err := f.Stat(); err != nil || (info.Size() > end && len(tables) > 0) {
+		return condition{}, errors.Join(err, errors.New("its MANIFEST is cut short, and tables are not in it"))
 	}
 	return condition{empty: logs == 0, leftovers: len(tables) > 0}, nil
 }

@@ -243,7 +243,7 @@ func TestExamineEveryByte(t *testing.T) {
 			damaged := bytes.Clone(whole)
 			damaged[at] ^= []byte{0x01, 0x80, 0xff}[at%3]
 			writeFile(t, filepath.Join(dir, name), damaged)
-			if found, err := examine(dir); err == nil && !found.leftovers {
+			if _, err := examine(dir); err == nil {
 				t.Errorf("%s: byte %d was not noticed", name, at)
 			}
 			if at%5 == 0 {
@@ -255,5 +255,25 @@ func TestExamineEveryByte(t *testing.T) {
 	}
 	if _, err := examine(dir); err != nil {
 		t.Error(err)
+	}
+}
+
+// The end of a transaction is found wherever in a log it stands, and only whole.
+func TestHasCommit(t *testing.T) {
+	_, log := killedHome(t)
+	data := readFile(t, log)
+	key := bytes.Index(data, []byte("!badger!txn"))
+	entry := data[key-5 : key+11+8+int(data[key-2])+4]
+	path := filepath.Join(t.TempDir(), "log")
+	for _, before := range []int{0, 4, 100, 1<<20 - 70, 1<<20 - 30, 1<<20 - 1, 1 << 20, 2<<20 - 40} {
+		for cut, want := range []bool{true, false} {
+			writeFile(t, path, append(make([]byte, before), entry[:len(entry)-cut]...))
+			if got, err := hasCommit(path, 0); got != want || err != nil {
+				t.Errorf("at %d, cut by %d: got %v, %v", before, cut, got, err)
+			}
+		}
+	}
+	if got, err := hasCommit(path, 3<<20); got || err != nil {
+		t.Errorf("past the end: got %v, %v", got, err)
 	}
 }

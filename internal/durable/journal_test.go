@@ -125,10 +125,10 @@ func TestJournalRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []Entry
-	r.EachNewestRunFirst(t.Context(), func(e Entry) error {
+	must(t, r.EachNewestRunFirst(t.Context(), func(e Entry) error {
 		got = append(got, e)
 		return nil
-	})
+	}))
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -145,7 +145,7 @@ func TestJournalRunsNewestFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustAppend(t, j, entry(fmt.Sprint(run), "", ""), entry(fmt.Sprint(run+1), "", ""))
-		j.Close()
+		must(t, j.Close())
 	}
 	r, err := OpenJournal(path)
 	if err != nil {
@@ -155,7 +155,7 @@ func TestJournalRunsNewestFirst(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	err = r.EachNewestRunFirst(t.Context(), func(Entry) error { return errInjected })
-	if err != errInjected {
+	if !errors.Is(err, errInjected) {
 		t.Errorf("fn's error: got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -192,7 +192,7 @@ func TestJournalTornAnywhere(t *testing.T) {
 			t.Fatalf("cut at %d: %v", cut, err)
 		}
 		mustAppend(t, j, entry("next", "", ""))
-		j.Close()
+		must(t, j.Close())
 		if r, err = OpenJournal(path); err != nil {
 			t.Fatalf("cut at %d, resumed: %v", cut, err)
 		}
@@ -200,7 +200,7 @@ func TestJournalTornAnywhere(t *testing.T) {
 			t.Errorf("cut at %d, resumed: got %v, want %v", cut, got, want)
 		}
 	}
-	os.WriteFile(path, whole[:head-1], 0o600)
+	must(t, os.WriteFile(path, whole[:head-1], 0o600))
 	if _, err := OpenJournal(path); fault.HintOf(err) == "" || !strings.Contains(err.Error(), "no complete header") {
 		t.Errorf("torn header: got %v", err)
 	}
@@ -229,7 +229,7 @@ func TestJournalBadLines(t *testing.T) {
 		{"empty line", head + run + "\n" + good, "line 3"},
 	} {
 		path := filepath.Join(t.TempDir(), "x.journal")
-		os.WriteFile(path, []byte(test.content), 0o600)
+		must(t, os.WriteFile(path, []byte(test.content), 0o600))
 		_, err := OpenJournal(path)
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: got %v, want %q", test.name, err, test.want)
@@ -243,7 +243,7 @@ func TestJournalBadLines(t *testing.T) {
 	}
 	// The same in another spelling is read all the same, and not passed over.
 	path := filepath.Join(t.TempDir(), "x.journal")
-	os.WriteFile(path, []byte(head+run+strings.Replace(good, ":", ": ", 1)+good), 0o600)
+	must(t, os.WriteFile(path, []byte(head+run+strings.Replace(good, ":", ": ", 1)+good), 0o600))
 	if r, err := OpenJournal(path); err != nil || len(keys(t, r)) != 2 {
 		t.Errorf("another spelling: %v", err)
 	}

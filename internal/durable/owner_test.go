@@ -66,7 +66,7 @@ func TestFilesGetTheOwnerOfTheirDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j.Close()
+	must(t, j.Close())
 	want := []string{"create", "chown", "write", "sync", "close", "rename", "syncdir"}
 	if !slices.Equal(r.steps, want) {
 		t.Errorf("steps: got %v, want %v", r.steps, want)
@@ -116,11 +116,11 @@ func TestAdopt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	os.Mkdir(at("sub"), 0o755)
-	os.WriteFile(at("sub/deep"), nil, 0o644)
-	os.Chown(at("theirs"), 1234, 1234)
-	os.Symlink(outside, at("symlink"))
-	os.Link(outside, at("hardlink"))
+	must(t, os.Mkdir(at("sub"), 0o755))
+	must(t, os.WriteFile(at("sub/deep"), nil, 0o644))
+	must(t, os.Chown(at("theirs"), 1234, 1234))
+	must(t, os.Symlink(outside, at("symlink")))
+	must(t, os.Link(outside, at("hardlink")))
 	before := ownerAndMode(t, at("symlink"))
 	if err := (FS{}).Adopt(dir); err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func TestAdopt(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", path, got, want)
 		}
 	}
-	os.WriteFile(at("one"), nil, 0o644)
+	must(t, os.WriteFile(at("one"), nil, 0o644))
 	if err := (FS{}).AdoptFile(at("one")); err != nil || ownerAndMode(t, at("one")) != "65534:65534 600" {
 		t.Errorf("one file: %v, %s", err, ownerAndMode(t, at("one")))
 	}
@@ -157,7 +157,7 @@ func TestMkdirAll(t *testing.T) {
 	if fi, _ := os.Stat(filepath.Join(dir, "a/b")); fi.Mode().Perm() != 0o700 {
 		t.Errorf("mode: got %v", fi.Mode())
 	}
-	os.WriteFile(filepath.Join(dir, "file"), nil, 0o600)
+	must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
 	if err := r.fs().MkdirAll(filepath.Join(dir, "file"), 0o755); !errors.Is(err, syscall.ENOTDIR) {
 		t.Errorf("over a file: got %v", err)
 	}
@@ -175,8 +175,8 @@ func TestCheckOwnerAsAnotherUser(t *testing.T) {
 		t.Errorf("root in another's directory: got %v", err)
 	}
 	own, shared := nobodyDir(t, 0o755), nobodyDir(t, 0o777)
-	os.Chown(shared, 1234, 1234)
-	os.WriteFile(filepath.Join(shared, "config"), []byte("root's"), 0o644)
+	must(t, os.Chown(shared, 1234, 1234))
+	must(t, os.WriteFile(filepath.Join(shared, "config"), []byte("root's"), 0o644))
 	binary := testBinaryFor(t)
 	run := func(dir string) string {
 		cmd := exec.Command(binary, "-test.run=^TestCheckOwnerAsAnotherUser$")

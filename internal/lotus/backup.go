@@ -74,22 +74,25 @@ func (r *Repo) writeBackup(ctx context.Context, f io.Writer) (records int, err e
 	out := bufio.NewWriterSize(f, 256<<10)
 	sum := sha256.New()
 	hashed := io.MultiWriter(out, sum)
-	out.WriteByte(cborArray2) // bufio keeps its first error for Flush
-	hashed.Write([]byte{cborNoLimit})
-	var head []byte
+	put := func(w io.Writer, b ...byte) {
+		_, _ = w.Write(b) // out keeps its first error for Flush
+	}
+	put(out, cborArray2)
+	put(hashed, cborNoLimit)
+	var pair []byte
 	err = r.each(ctx, nil, func(key, value []byte) error {
 		records++
-		head = append(head[:0], cborArray2)
-		head = append(appendBytesHeader(head, len(key)), key...)
-		hashed.Write(appendBytesHeader(head, len(value)))
-		_, err := hashed.Write(value)
+		pair = append(pair[:0], cborArray2)
+		pair = append(appendBytesHeader(pair, len(key)), key...)
+		pair = append(appendBytesHeader(pair, len(value)), value...)
+		_, err := hashed.Write(pair)
 		return err
 	})
 	if err != nil {
 		return 0, err
 	}
-	hashed.Write([]byte{cborBreak})
-	out.Write(sum.Sum(appendBytesHeader(nil, sha256.Size)))
+	put(hashed, cborBreak)
+	put(out, sum.Sum(appendBytesHeader(nil, sha256.Size))...)
 	return records, out.Flush()
 }
 

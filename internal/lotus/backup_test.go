@@ -73,7 +73,7 @@ func TestBackupBytes(t *testing.T) {
 	tx, _ := w.Begin()
 	for key := range contents(t, w) {
 		if key != minerKey {
-			tx.Delete(key)
+			noError(t, tx.Delete(key))
 		}
 	}
 	if err := tx.Commit(); err != nil {
@@ -174,7 +174,7 @@ func TestReadBackup(t *testing.T) {
 			n++
 			return stop
 		})
-		if err != stop || n != 1 {
+		if !errors.Is(err, stop) || n != 1 {
 			t.Errorf("fn's error: got %v after %d", err, n)
 		}
 	}

@@ -57,7 +57,7 @@ func (d *ldb) close() error {
 	if d.store.dead.Load() {
 		return nil
 	}
-	return errors.Join(d.DB.Close(), d.store.Close())
+	return errors.Join(d.Close(), d.store.Close())
 }
 
 // ldbStorage is goleveldb's file storage, with three additions: its files get
@@ -114,7 +114,7 @@ func (s *ldbStorage) abandon() error {
 	if m := s.manifest.Load(); m != nil {
 		err = s.fs.Truncate(m.path, m.size)
 	}
-	return errors.Join(err, s.Storage.Close())
+	return errors.Join(err, s.Close())
 }
 
 type ldbWriter struct {
@@ -262,7 +262,8 @@ func (t *Tx) Commit() error {
 	err := t.tr.Commit()
 	t.done()
 	if err != nil {
-		return errors.Join(t.r.wrap("commit to", err), t.r.db.store.abandon())
+		err = errors.Join(t.r.wrap("commit to", err), t.r.db.store.abandon())
+		return fault.New("the repo is as it was before; mend the cause and run this again", "%w", err)
 	}
 	return t.r.fs.Adopt(t.r.meta)
 }

@@ -32,7 +32,7 @@ func contents(t *testing.T, r *Repo) map[string]string {
 func contentsAt(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	r := openRepo(t, dir, Options{})
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	return contents(t, r)
 }
 
@@ -69,8 +69,8 @@ func TestTransaction(t *testing.T) {
 		t.Error("a discarded transaction changed something")
 	}
 	tx = begin()
-	tx.Put("/a", []byte("1"))
-	tx.Delete("/sectors/0")
+	noError(t, tx.Put("/a", []byte("1")))
+	noError(t, tx.Delete("/sectors/0"))
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestTransaction(t *testing.T) {
 			t.Errorf("%s after commit: got %v", what, err)
 		}
 	}
-	begin().Put("/lost", nil) // Close gives it up
+	noError(t, begin().Put("/lost", nil)) // Close gives it up
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestCommitFailing(t *testing.T) {
 			if got := contents(t, r); !reflect.DeepEqual(got, want) {
 				t.Errorf("%s %s: something changed", test.op, test.kind)
 			}
-			r.Close()
+			noError(t, r.Close())
 		}
 	}
 }
@@ -215,7 +215,7 @@ func TestCorruptDatabaseIsRefused(t *testing.T) {
 			r, err := OpenRepo(t.Context(), dir, Options{Write: write})
 			if err == nil && !write { // a table is read when it is needed
 				err = r.Sectors(t.Context(), func(SectorKV) error { return nil })
-				r.Close()
+				noError(t, r.Close())
 			}
 			if fault.KindOf(err) != fault.Refused || !strings.Contains(fmt.Sprint(err), test.want) ||
 				!strings.Contains(fmt.Sprint(err), "is corrupt") {
@@ -264,7 +264,7 @@ func TestFlippedBytes(t *testing.T) {
 					got[string(key)] = string(value)
 					return nil
 				})
-				r.Close()
+				noError(t, r.Close())
 			}
 			if err == nil && !reflect.DeepEqual(got, want) {
 				t.Errorf("%s, byte %d: read as sound, with %d of %d records", test.pattern, at, len(got), len(want))

@@ -109,6 +109,5 @@ func flockLine(line string, st *unix.Stat_t, shared bool) (pid int, ok bool) {
 	if errors.Join(err1, err2, err3, err4) != nil || pid <= 0 {
 		return 0, false
 	}
-	dev := uint64(st.Dev)
-	return pid, inode == st.Ino && uint32(major) == unix.Major(dev) && uint32(minor) == unix.Minor(dev)
+	return pid, inode == st.Ino && uint32(major) == unix.Major(st.Dev) && uint32(minor) == unix.Minor(st.Dev)
 }

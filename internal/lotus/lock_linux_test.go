@@ -66,7 +66,9 @@ func TestRepoChild(t *testing.T) {
 		}
 	}
 	fmt.Println("ready")
-	io.Copy(io.Discard, os.Stdin)
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // startChild runs TestRepoChild to where it holds what it should.
@@ -85,8 +87,8 @@ func startChild(t *testing.T, mode, dir string) (pid int, kill func()) {
 		t.Fatal(err)
 	}
 	kill = func() {
-		cmd.Process.Kill()
-		cmd.Wait()
+		_ = cmd.Process.Kill() // it may have ended on its own
+		_ = cmd.Wait()         // a killed process is an error
 	}
 	t.Cleanup(kill)
 	s := bufio.NewScanner(out)
@@ -129,7 +131,7 @@ func TestRunning(t *testing.T) {
 			if err != nil {
 				t.Errorf("open for reading: %v", err)
 			} else {
-				r.Close()
+				noError(t, r.Close())
 			}
 		} else if fault.KindOf(err) != fault.Refused || !strings.Contains(err.Error(), fmt.Sprint("process ", pid)) {
 			t.Errorf("%s: open for reading: got %v", test.mode, err)
@@ -142,7 +144,7 @@ func TestRunning(t *testing.T) {
 			t.Errorf("%s, killed: got %v, %v", test.mode, got, err)
 		}
 		// repo.lock is still there, and means nothing.
-		openRepo(t, dir, Options{Write: true}).Close()
+		noError(t, openRepo(t, dir, Options{Write: true}).Close())
 	}
 }
 
@@ -182,13 +184,13 @@ func TestOpenForWritingLocksOut(t *testing.T) {
 		!strings.Contains(err.Error(), want) {
 		t.Errorf("beside a reader: got %v, want %s", err, want)
 	}
-	r.Close()
+	noError(t, r.Close())
 }
 
 func TestNonEmptyRepoLock(t *testing.T) {
 	dir := copyRepo(t)
 	path := filepath.Join(dir, repoLockName)
-	os.WriteFile(path, []byte("x"), 0o644)
+	noError(t, os.WriteFile(path, []byte("x"), 0o644))
 	_, err := OpenRepo(t.Context(), dir, Options{Write: true})
 	if fault.KindOf(err) != fault.Refused || !strings.Contains(err.Error(), "repo.lock is not empty") {
 		t.Errorf("got %v", err)

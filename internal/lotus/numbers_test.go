@@ -158,7 +158,7 @@ func TestNumbersOfTheFixture(t *testing.T) {
 		{nextIDKey, []byte{40}}, {allocatedKey, cborBits(t, span(0, 40))}, {reservedKey, cborBits(t, []uint64{50, 60})},
 		{reservedPrefix + "a", cborBits(t, []uint64{50})}, {reservedPrefix + "b-c", cborBits(t, []uint64{60})},
 	} {
-		tx.Put(kv.Key, kv.Value)
+		noError(t, tx.Put(kv.Key, kv.Value))
 	}
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
@@ -183,7 +183,7 @@ func TestNumbersOfTheFixture(t *testing.T) {
 	} {
 		tx, _ := w.Begin()
 		old, found, _ := w.Get(test.key)
-		tx.Put(test.key, []byte(test.value))
+		noError(t, tx.Put(test.key, []byte(test.value)))
 		if err := tx.Commit(); err != nil {
 			t.Fatal(err)
 		}
@@ -193,9 +193,9 @@ func TestNumbersOfTheFixture(t *testing.T) {
 		}
 		tx, _ = w.Begin()
 		if found {
-			tx.Put(test.key, old)
+			noError(t, tx.Put(test.key, old))
 		} else {
-			tx.Delete(test.key)
+			noError(t, tx.Delete(test.key))
 		}
 		if err := tx.Commit(); err != nil {
 			t.Fatal(err)
@@ -231,7 +231,9 @@ func TestHostileBitfields(t *testing.T) {
 	}
 	random := make([]byte, bitfield.MaxEncodedSize)
 	r := rand.NewChaCha8([32]byte{})
-	r.Read(random)
+	if _, err := r.Read(random); err != nil {
+		t.Fatal(err)
+	}
 	random[0] &^= 3
 	start := time.Now()
 	for _, test := range []struct {
@@ -259,7 +261,9 @@ func TestHostileBitfields(t *testing.T) {
 		}
 	}
 	if b, err := decodeBits(allocatedKey, encode(random)); err == nil {
-		PlanRaise(Numbers{Allocated: &b}, 5, b)
+		if _, _, err := PlanRaise(Numbers{Allocated: &b}, 5, b); err != nil {
+			t.Errorf("random: %v", err)
+		}
 	}
 	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("took %v", took)

@@ -14,7 +14,7 @@ import (
 func TestFindRepo(t *testing.T) {
 	home := t.TempDir()
 	for _, name := range []string{"flag/datastore", "env/keystore", "old/datastore", ".lotusminer/datastore"} {
-		os.MkdirAll(filepath.Join(home, name), 0o755)
+		noError(t, os.MkdirAll(filepath.Join(home, name), 0o755))
 	}
 	at := func(name string) string { return filepath.Join(home, name) }
 	for _, test := range []struct{ name, flag, env, old, want, err string }{
@@ -45,15 +45,15 @@ func TestAPIInfo(t *testing.T) {
 	if _, _, err := APIInfo(dir); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "not running") {
 		t.Errorf("no api: got %v", err)
 	}
-	os.WriteFile(filepath.Join(dir, "api"), []byte("/ip4/127.0.0.1/tcp/2345/http\n"), 0o600)
+	noError(t, os.WriteFile(filepath.Join(dir, "api"), []byte("/ip4/127.0.0.1/tcp/2345/http\n"), 0o600))
 	if _, _, err := APIInfo(dir); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "no token") {
 		t.Errorf("no token: got %v", err)
 	}
-	os.WriteFile(filepath.Join(dir, "token"), []byte(" \n"), 0o600)
+	noError(t, os.WriteFile(filepath.Join(dir, "token"), []byte(" \n"), 0o600))
 	if _, _, err := APIInfo(dir); err == nil || !strings.Contains(err.Error(), "token is empty") {
 		t.Errorf("empty token: got %v", err)
 	}
-	os.WriteFile(filepath.Join(dir, "token"), []byte("  abc\n"), 0o600)
+	noError(t, os.WriteFile(filepath.Join(dir, "token"), []byte("  abc\n"), 0o600))
 	if addr, token, err := APIInfo(dir); addr != "/ip4/127.0.0.1/tcp/2345/http" || token != "abc" || err != nil {
 		t.Errorf("got %q, %q, %v", addr, token, err)
 	}

@@ -18,6 +18,14 @@ import (
 
 const fixtureRepo = "../../testdata/fixtures/switch-2k/lotusminer"
 
+// noError ends the test at the first error.
+func noError(t testing.TB, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // copyRepo copies the fixture repo, which opening it would change.
 func copyRepo(t testing.TB) string {
 	t.Helper()
@@ -34,7 +42,7 @@ func openRepo(t testing.TB, dir string, o Options) *Repo {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { r.Close() })
+	t.Cleanup(func() { _ = r.Close() })
 	return r
 }
 
@@ -65,7 +73,7 @@ func snapshot(t testing.TB, dir string) map[string]string {
 
 func TestReadingChangesNothing(t *testing.T) {
 	dir := copyRepo(t)
-	os.Mkdir(filepath.Join(dir, "keystore"), 0o700)
+	noError(t, os.Mkdir(filepath.Join(dir, "keystore"), 0o700))
 	before := snapshot(t, dir)
 	r := openRepo(t, dir, Options{})
 	if got, err := r.Miner(); got != 1000 || err != nil {
@@ -106,7 +114,7 @@ func TestSectors(t *testing.T) {
 	err = w.Sectors(t.Context(), func(kv SectorKV) error {
 		if kv.KeyErr != nil {
 			wrong = append(wrong, kv.Key)
-			return nil
+			return nil //nolint:nilerr // one bad key does not stop the others
 		}
 		good = append(good, kv.Key)
 		want, err := os.ReadFile(sectorFixture(t, kv.Number))
@@ -129,7 +137,7 @@ func TestSectors(t *testing.T) {
 		t.Errorf("sector 32: got %t, %v", found, err)
 	}
 	stop := errors.New("stop")
-	if err := w.Sectors(t.Context(), func(SectorKV) error { return stop }); err != stop {
+	if err := w.Sectors(t.Context(), func(SectorKV) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("fn's error: got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -157,9 +165,9 @@ func TestMiner(t *testing.T) {
 		{"\x02aaaaaaaaaaaaaaaaaaaa", "has no actor ID"},
 	} {
 		tx, _ := w.Begin()
-		tx.Put(minerKey, []byte(test.value))
+		noError(t, tx.Put(minerKey, []byte(test.value)))
 		if test.value == "" {
-			tx.Delete(minerKey)
+			noError(t, tx.Delete(minerKey))
 		}
 		if err := tx.Commit(); err != nil {
 			t.Fatal(err)
@@ -194,7 +202,7 @@ func TestOpenRepoMissingParts(t *testing.T) {
 		if err := test.breakIt(dir); err != nil {
 			t.Fatal(err)
 		}
-		os.MkdirAll(dir, 0o755)
+		noError(t, os.MkdirAll(dir, 0o755))
 		before := snapshot(t, dir)
 		for _, write := range []bool{false, true} {
 			_, err := OpenRepo(t.Context(), dir, Options{Write: write})
@@ -215,18 +223,17 @@ func TestFilesBelongToTheRepo(t *testing.T) {
 	}
 	dir := copyRepo(t)
 	var created []string
-	filepath.WalkDir(dir, func(path string, _ fs.DirEntry, _ error) error { return os.Chown(path, 65534, 65534) })
-	os.Chmod(filepath.Join(dir, metadataName), 0o700)
+	noError(t,
+		filepath.WalkDir(dir, func(path string, _ fs.DirEntry, _ error) error { return os.Chown(path, 65534, 65534) }),
+		os.Chmod(filepath.Join(dir, metadataName), 0o700))
 	check := func(when string) {
 		t.Helper()
-		filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-			if err != nil {
-				t.Error(err)
-			} else if uid := ownerOf(t, path); uid != 65534 {
+		noError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			if uid := ownerOf(t, path); uid != 65534 {
 				t.Errorf("%s: %s belongs to %d", when, path, uid)
 			}
-			return nil
-		})
+			return err
+		}))
 	}
 	w := openRepo(t, dir, Options{Write: true, FS: durable.FS{Fault: func(op, path string) error {
 		if op == "create" {
@@ -240,7 +247,7 @@ func TestFilesBelongToTheRepo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 10 {
-		tx.Put(fmt.Sprint("/x/", i), make([]byte, 1<<20)) // some tables
+		noError(t, tx.Put(fmt.Sprint("/x/", i), make([]byte, 1<<20))) // some tables
 	}
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)

@@ -46,7 +46,7 @@ func (c ChainNode) Sector(ctx context.Context, id sector.ID) (sector.OnChain, er
 func (c ChainNode) Deal(ctx context.Context, id abi.DealID) (*market.DealProposal, error) {
 	p, err := c.node.Deal(ctx, id)
 	if errors.Is(err, chain.ErrNoDeal) {
-		return nil, nil //nolint:nilnil // the chain forgets deals that ended
+		return nil, nil
 	}
 	return p, err
 }

@@ -56,7 +56,7 @@ func (ex *Export) Run(ctx context.Context) (*Report, error) {
 
 func (ex *Export) plan(ctx context.Context, raw Raw) (*Step, error) {
 	if raw.ID.Miner != ex.Miner {
-		return nil, nil //nolint:nilnil // another miner's sector is no step of this plan
+		return nil, nil
 	}
 	ex.see(raw.ID.Number)
 	s := &Step{ID: raw.ID, Notes: raw.Notes}

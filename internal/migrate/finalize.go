@@ -64,7 +64,8 @@ func (f *Finalize) step(ctx context.Context, id sector.ID) (*Step, error) {
 	}
 	state, err := damocles.DecodeState(held.Online)
 	if err != nil {
-		return s.fail("its record cannot be decoded: "+err.Error(), ""), nil
+		s.fail("its record cannot be decoded: "+err.Error(), "restore the record from a backup")
+		return s, nil //nolint:nilerr // the step carries it: one bad sector stops nothing
 	}
 	rec := state.Record(damocles.Online)
 	s.Upgraded = rec.Upgraded

@@ -54,7 +54,7 @@ type Origins struct {
 func OpenOrigins(dir string, write bool, dfs durable.FS) (*Origins, error) {
 	if !write {
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-			return nil, nil //nolint:nilnil // a store that was never made holds nothing
+			return nil, nil
 		}
 	} else if err := dfs.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the store of origins: %w", err)
@@ -103,11 +103,11 @@ func originKey(system System, id sector.ID) []byte {
 // Get returns the origin of a sector, nil where there is none.
 func (o *Origins) Get(system System, id sector.ID) (*Origin, error) {
 	if o == nil {
-		return nil, nil //nolint:nilnil // no store, no origin
+		return nil, nil
 	}
 	value, err := o.db.Get(originKey(system, id), nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
-		return nil, nil //nolint:nilnil // none is not an error
+		return nil, nil
 	}
 	if err != nil {
 		return nil, originsError(o.dir, err)

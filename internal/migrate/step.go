@@ -172,7 +172,7 @@ func (s *Step) fail(reason, hint string) *Step {
 	return s
 }
 
-func (s *Step) failErr(err error) *Step { return s.fail(err.Error(), fault.HintOf(err)) }
+func (s *Step) failErr(err error) { s.fail(err.Error(), fault.HintOf(err)) }
 
 func (s *Step) skip(reason string) { s.Action, s.Reason = Skipped, reason }
 

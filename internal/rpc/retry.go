@@ -42,7 +42,7 @@ func (c *Client) retry(ctx context.Context, method string, try func() *failure) 
 func (c *Client) worthAnother(ctx context.Context, f *failure) bool {
 	once, _ := ctx.Value(onceKey{}).(bool)
 	first := c.opts.Retry.NoRetryOnFirst && !c.answered.Load() && errors.Is(f.err, syscall.ECONNREFUSED)
-	return f.passing && !(once && f.maybe) && !first
+	return f.passing && (!once || !f.maybe) && !first
 }
 
 // pause waits before the given attempt, and announces it; false if the caller
