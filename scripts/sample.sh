@@ -1,0 +1,54 @@
+#!/bin/sh
+# Carries the sample sectors of a lotus-miner into a new damocles home, lists
+# them, and carries them back into an empty repo. Works on copies in a temporary
+# directory, which is removed at the end. Any unexpected exit code fails it.
+#
+# usage: sh scripts/sample.sh [BINARY]     (without one, it is built)
+set -eu
+cd "$(dirname "$0")/.."
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+if [ $# -gt 0 ]; then
+	binary=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+else
+	binary=$work/damocles-manager
+	CGO_ENABLED=0 go build -o "$binary" ./cmd/damocles-manager
+fi
+cp -R testdata/fixtures/switch-2k/lotusminer testdata/fixtures/switch-2k/damocles-home "$work"
+chmod -R u+w "$work"
+cd "$work"
+
+# run WANTED-EXIT-CODE ARGS...: shows the command and what it prints
+run() {
+	want=$1
+	shift
+	printf '\n$ damocles-manager %s\n' "$*"
+	got=0
+	"$binary" "$@" || got=$?
+	if [ "$got" -ne "$want" ]; then
+		echo "exit code $got, want $want" >&2
+		exit 1
+	fi
+}
+
+# keep out of a real damocles-manager on this machine: the sample's home is
+# named, and a daemon that does not have it open is refused
+echo "# A lotus-miner repo with 32 sectors, into a damocles home that is made. Exit code 3:"
+echo "# three sectors are unfinished, and listed."
+run 3 --home home util sealer sectors import --repo lotusminer
+echo
+echo "# Once more: nothing is left to do but the unfinished ones."
+run 3 --quiet --home home util sealer sectors import --repo lotusminer
+run 0 --quiet --home home util sealer sectors list --offline=true --miner f01000
+run 0 --quiet --home home util sealer sectors state f01000 20
+echo
+echo "# The other way: what a real damocles-manager sealed, into that repo. 117 and 118 are unfinished."
+run 3 --home damocles-home util sealer sectors export --miner f01000 metadata --dest-repo lotusminer --dry-run
+run 3 --home damocles-home util sealer sectors export --miner f01000 metadata --dest-repo lotusminer
+echo
+echo "# And undone."
+run 0 --quiet --home damocles-home util sealer sectors export --miner f01000 rollback --dest-repo lotusminer
+echo
+echo "sample: ok"
