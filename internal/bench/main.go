@@ -33,9 +33,15 @@ func main() {
 	repo := flag.String("repo", "", "make this lotus-miner repo")
 	serve := flag.String("serve", "", "serve the sectors at this address")
 	latency := flag.Duration("latency", 2*time.Millisecond, "what a served call takes")
+	name := flag.String("measure", "", "run the command after -- and print the figures under this name")
+	runs := flag.Int("runs", 3, "how often")
+	remove := flag.String("remove", "", "remove this directory before each run")
+	empty := flag.String("empty-repo", "", "make this an empty lotus-miner repo before each run")
 	flag.Parse()
 	var err error
 	switch {
+	case *name != "":
+		err = measure(*name, *runs, *sectors, resetting(*remove, *empty), flag.Args())
 	case *repo != "":
 		err = makeRepo(*repo, *fixtures, *sectors, *size)
 	case *serve != "":
@@ -77,9 +83,12 @@ func templates(dir string, size int) ([]*lotus.SectorInfo, error) {
 }
 
 func makeRepo(dir, fixtures string, sectors, size int) error {
-	infos, err := templates(fixtures, size)
-	if err != nil {
-		return err
+	var infos []*lotus.SectorInfo
+	if sectors > 0 {
+		var err error
+		if infos, err = templates(fixtures, size); err != nil {
+			return err
+		}
 	}
 	path := filepath.Join(dir, "datastore", "metadata")
 	if err := os.MkdirAll(path, 0o755); err != nil {

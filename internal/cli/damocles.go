@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"damocles-manager/internal/damocles"
+	"damocles-manager/internal/durable"
 	"damocles-manager/internal/fault"
 	"damocles-manager/internal/rpc"
 )
@@ -20,6 +21,7 @@ type damoclesSide struct {
 	exists bool
 	daemon *damocles.Client // nil: the home is open
 	addr   string
+	ours   bool // the home in dir is the one that the daemon has open
 	home   *damocles.Home
 }
 
@@ -49,9 +51,17 @@ func (a *app) damoclesSide(ctx context.Context, want access) (*damoclesSide, err
 }
 
 func (a *app) openHome(ctx context.Context, side *damoclesSide, want access) error {
+	if !side.exists && want.direct {
+		return fault.New("name it with --home or DAMOCLES_PATH", "there is no damocles-manager home at %s", side.dir)
+	}
 	if !side.exists && !want.create {
 		return fault.New("name it with --home or DAMOCLES_PATH, or start damocles-manager and use --listen",
 			"there is no damocles-manager home at %s, and nothing listens at %s", side.dir, a.listen)
+	}
+	if want.write { // before the files that only the owner may read
+		if err := durable.CheckOwner(side.dir); err != nil {
+			return err
+		}
 	}
 	if !side.exists && want.write {
 		a.ui.Notice("creating the home " + side.dir)
@@ -85,6 +95,7 @@ func (a *app) findDaemon(ctx context.Context, side *damoclesSide, loc damocles.L
 	if err != nil {
 		return false, fmt.Errorf("--listen: %w", err)
 	}
+	a.listen = endpoint.HostPort() // to be printed: what was typed may hold a token
 	if !answers(ctx, endpoint) {
 		if a.listenGiven {
 			return false, fault.New("start damocles-manager, or leave --listen out to work on the home directly",
@@ -93,16 +104,19 @@ func (a *app) findDaemon(ctx context.Context, side *damoclesSide, loc damocles.L
 		return false, nil
 	}
 	client := damocles.Dial(endpoint, a.rpcOptions(jobs))
-	version, err := client.Version(ctx)
+	var version string
+	err = a.greet(ctx, "damocles-manager", func(ctx context.Context) error {
+		version, err = client.Version(ctx)
+		return err
+	})
 	if err != nil {
 		return false, fmt.Errorf("ask what listens at %s: %w", a.listen, err)
 	}
-	if loc.Given && !a.listenGiven {
-		if err := a.sameHome(loc, endpoint); err != nil {
-			return false, err
-		}
+	notOurs := a.sameHome(loc, endpoint)
+	if loc.Given && !a.listenGiven && notOurs != nil {
+		return false, notOurs
 	}
-	side.daemon, side.addr = client, endpoint.String()
+	side.daemon, side.addr, side.ours = client, endpoint.String(), notOurs == nil
 	a.ui.Info(fmt.Sprintf("working through the damocles-manager %s at %s", version, a.listen))
 	return true, nil
 }

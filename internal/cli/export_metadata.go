@@ -2,11 +2,14 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"os"
 
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"damocles-manager/internal/durable"
 	"damocles-manager/internal/fault"
 	"damocles-manager/internal/lotus"
 	"damocles-manager/internal/migrate"
@@ -86,10 +89,10 @@ func (o *metadataOptions) check() error {
 	case o.lowerNumber && !o.nextGiven:
 		return fault.BadUsage("give --next-number, too", "--lower-number needs the number to lower to")
 	case o.nextGiven && o.nextNumber > abi.MaxSectorNumber:
-		_, err := sector.ParseNumber("18446744073709551615")
-		return err
+		return fault.BadUsage(fmt.Sprintf("give a number from 0 to %d", uint64(abi.MaxSectorNumber)),
+			"--next-number \"%d\" is not a sector number", o.nextNumber)
 	}
-	return nil
+	return checkJobs(o.jobs)
 }
 
 func runExportMetadata(ctx context.Context, a *app, ex exportOptions, o metadataOptions) (err error) {
@@ -100,11 +103,25 @@ func runExportMetadata(ctx context.Context, a *app, ex exportOptions, o metadata
 	if err := o.check(); err != nil {
 		return err
 	}
+	if err := a.checkPlan(&o.writeFlags); err != nil {
+		return err
+	}
 	node, err := a.openChain(ctx, o.chainFlags, o.jobs)
 	if err != nil {
 		return err
 	}
-	repo, dir, err := a.openDestRepo(ctx, o.destRepo, miner, !o.dryRun)
+	var from *damoclesSide
+	if !o.onlyNextNumber { // it is opened first, since that changes nothing
+		if from, err = a.damoclesSide(ctx, access{jobs: o.jobs}); err != nil {
+			return err
+		}
+		defer closing(&err, from)
+	}
+	dir, err := a.findDestRepo(ctx, o.destRepo, miner, !o.dryRun)
+	if err != nil {
+		return err
+	}
+	repo, err := a.openDestRepo(ctx, dir, miner, !o.dryRun)
 	if err != nil {
 		return err
 	}
@@ -113,11 +130,6 @@ func runExportMetadata(ctx context.Context, a *app, ex exportOptions, o metadata
 	if o.onlyNextNumber {
 		return a.exportNumber(ctx, target, dir, miner, node, o)
 	}
-	from, err := a.damoclesSide(ctx, access{jobs: o.jobs})
-	if err != nil {
-		return err
-	}
-	defer closing(&err, from)
 	origins, err := a.openOrigins(from, o.origins, !o.dryRun)
 	if err != nil {
 		return err
@@ -152,14 +164,28 @@ func runExportMetadata(ctx context.Context, a *app, ex exportOptions, o metadata
 	return incomplete(report)
 }
 
-func (a *app) openDestRepo(ctx context.Context, path string, miner abi.ActorID, write bool) (*lotus.Repo, string, error) {
-	dir, err := a.expandHome(path)
-	if err != nil {
-		return nil, "", err
+// findDestRepo finds a repo that belongs to the miner. A repo of another one is
+// refused here, before it is opened for writing, which rearranges its files.
+func (a *app) findDestRepo(ctx context.Context, path string, miner abi.ActorID, write bool) (dir string, err error) {
+	if dir, err = a.expandHome(path); err != nil {
+		return "", err
 	}
+	if _, err := os.Stat(dir); err == nil && write {
+		if err := durable.CheckOwner(dir); err != nil {
+			return "", err
+		}
+	}
+	repo, err := a.openDestRepo(ctx, dir, miner, false)
+	if err != nil {
+		return "", err
+	}
+	return dir, repo.Close()
+}
+
+func (a *app) openDestRepo(ctx context.Context, dir string, miner abi.ActorID, write bool) (*lotus.Repo, error) {
 	repo, err := lotus.OpenRepo(ctx, dir, lotus.Options{Write: write, FS: a.fs, Log: a.log})
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	owner, err := repo.Miner()
 	if err == nil && owner != miner {
@@ -168,9 +194,9 @@ func (a *app) openDestRepo(ctx context.Context, path string, miner abi.ActorID, 
 	}
 	if err != nil {
 		closing(&err, repo)
-		return nil, "", err
+		return nil, err
 	}
-	return repo, dir, nil
+	return repo, nil
 }
 
 func (a *app) exportSource(from *damoclesSide, miner abi.ActorID, jobs int) migrate.ExportSource {
@@ -233,5 +259,5 @@ func (a *app) showNumber(dir string, miner abi.ActorID, r *migrate.Report, o met
 	default:
 		a.ui.Printf("next sector number is %d already\n", *n.Last)
 	}
-	a.showUndo(r, "util sealer sectors export --miner "+sector.MinerString(miner)+" rollback --dest-repo "+dir+" --backup "+r.Journal)
+	a.showUndo(r, "export", "--miner", sector.MinerString(miner), "rollback", "--dest-repo", dir)
 }

@@ -2,14 +2,11 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"damocles-manager/internal/damocles"
 	"damocles-manager/internal/fault"
 	"damocles-manager/internal/migrate"
 	"damocles-manager/internal/sector"
@@ -66,6 +63,9 @@ func runFinalize(ctx context.Context, a *app, o finalizeOptions, numbers []strin
 	if !o.reallyDoIt && !o.dryRun {
 		return fault.BadUsage("--dry-run shows what would be done", "pass --really-do-it to confirm this action")
 	}
+	if err := a.checkPlan(&o.writeFlags); err != nil {
+		return err
+	}
 	o.without = o.withoutChain
 	node, err := a.openChain(ctx, o.chainFlags, 1)
 	if err != nil {
@@ -76,23 +76,19 @@ func runFinalize(ctx context.Context, a *app, o finalizeOptions, numbers []strin
 		return err
 	}
 	defer closing(&err, side)
-	if side.daemon != nil {
-		return a.finalizeByDaemon(ctx, side.daemon, ids, o.dryRun)
-	}
-	if node == nil && !o.withoutChain {
+	if side.daemon == nil && node == nil && !o.withoutChain {
 		return fault.Refuse("give a chain node with --chain, or say with --without-chain that you know it",
 			"whether the sectors are on chain is not known")
 	}
 	plan, planned, err := a.plan(o.writeFlags, migrate.PlanHeader{
-		Command: "finalize", Miner: sector.MinerString(ids[0].Miner), Source: side.dir, Target: side.dir,
+		Command: "finalize", Miner: sector.MinerString(ids[0].Miner), Source: side.name(), Target: side.name(),
 	})
 	if err != nil {
 		return err
 	}
 	defer planned(&err)
 	f := migrate.Finalize{
-		Home:  migrate.NewHome(side.home, side.dir, "finalize", ids[0].Miner, a.fs),
-		Chain: node, DryRun: o.dryRun, Plan: plan,
+		Target: a.finalizeTarget(side, ids[0].Miner, o.dryRun), Chain: node, DryRun: o.dryRun, Plan: plan,
 		Observe: func(e migrate.Event) { a.showFinalized(e, len(ids)) },
 	}
 	report, err := f.Run(ctx, ids)
@@ -102,14 +98,28 @@ func runFinalize(ctx context.Context, a *app, o finalizeOptions, numbers []strin
 	if a.json {
 		a.ui.Summary("finalize", report)
 	}
-	a.showUndo(report, "util sealer sectors import rollback --home "+side.dir+" --backup "+report.Journal)
+	a.showUndo(report, "import", "rollback", "--home", side.dir)
 	return incomplete(report)
+}
+
+// finalizeTarget lets the running damocles-manager do it, which asks its own
+// chain node first, or else works on the home.
+func (a *app) finalizeTarget(side *damoclesSide, miner abi.ActorID, dryRun bool) migrate.FinalizeTarget {
+	if side.daemon == nil {
+		return migrate.NewHome(side.home, side.dir, "finalize", miner, a.fs)
+	}
+	return migrate.Finalizing{Daemon: a.daemonTarget(side, 1, "finalize", miner, dryRun)}
 }
 
 func (a *app) showFinalized(e migrate.Event, of int) {
 	name := ""
 	if of > 1 {
 		name = e.ID() + ": "
+	}
+	if !a.json {
+		for _, n := range e.Notes {
+			a.ui.Notice(e.ID() + ": " + n.Text)
+		}
 	}
 	switch {
 	case a.json:
@@ -123,36 +133,4 @@ func (a *app) showFinalized(e migrate.Event, of int) {
 	default:
 		a.ui.Sector(e)
 	}
-}
-
-// finalizeByDaemon lets the running damocles-manager do it, which asks its own
-// chain node first.
-func (a *app) finalizeByDaemon(ctx context.Context, daemon *damocles.Client, ids []sector.ID, dryRun bool) error {
-	report := &migrate.Report{DryRun: dryRun}
-	for _, id := range ids {
-		e := migrate.Event{
-			Type: "sector", Miner: sector.MinerString(id.Miner), Number: uint64(id.Number),
-			Action: migrate.Write, State: string(damocles.Online),
-		}
-		var err error
-		if dryRun {
-			e.Action = migrate.WouldWrite
-		} else {
-			err = daemon.FinalizeSector(ctx, abi.SectorID(id))
-		}
-		switch {
-		case errors.Is(err, damocles.ErrNotOnChain):
-			e.Action, e.Reason = migrate.Failed, "the chain does not have it"
-		case err != nil && len(ids) == 1:
-			return fmt.Errorf("finalize %s: %w", id, err)
-		case err != nil:
-			e.Action, e.Reason, e.Hint = migrate.Failed, err.Error(), fault.HintOf(err)
-		}
-		report.Count(e)
-		a.showFinalized(e, len(ids))
-	}
-	if a.json {
-		a.ui.Summary("finalize", report)
-	}
-	return incomplete(report)
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dgraph-io/badger/v2"
 	"github.com/filecoin-project/go-state-types/abi"
@@ -30,6 +31,8 @@ type world struct {
 	env  map[string]string
 	ctx  context.Context
 	addr string // the default of --listen, where nothing listens unless a test sees to it
+	// patience is how long a peer may take for its first answer, 0 for the default.
+	patience time.Duration
 }
 
 func newWorld(t *testing.T) *world {
@@ -122,7 +125,7 @@ type result struct {
 func (w *world) run(args ...string) *result {
 	w.t.Helper()
 	var out, stderr bytes.Buffer
-	env := Env{Stdout: &out, Stderr: &stderr, Getenv: func(k string) string { return w.env[k] }, Listen: w.addr}
+	env := Env{Stdout: &out, Stderr: &stderr, Getenv: func(k string) string { return w.env[k] }, Listen: w.addr, Patience: w.patience}
 	code := Run(w.ctx, env, args)
 	return &result{w.t, strings.Join(args, " "), code, out.String(), stderr.String()}
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 
+	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -68,6 +69,12 @@ func runImport(ctx context.Context, a *app, o importOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := checkJobs(o.jobs); err != nil {
+		return err
+	}
+	if err := a.checkPlan(&o.writeFlags); err != nil {
+		return err
+	}
 	from, err := a.lotusSide(ctx, o.lotusFlags, o.jobs)
 	if err != nil {
 		return err
@@ -123,16 +130,24 @@ func runImport(ctx context.Context, a *app, o importOptions) (err error) {
 func (a *app) importTarget(to *damoclesSide, from *lotusSide, o importOptions) migrate.ImportTarget {
 	switch {
 	case to.daemon != nil:
-		journal := ""
-		if dir := to.switchingDir(); dir != "" {
-			journal = migrate.JournalDir(to.dir)
-		}
-		return migrate.NewDaemon(to.daemon, o.jobs, journal, to.addr, "import", from.miner, a.fs)
+		return a.daemonTarget(to, o.jobs, "import", from.miner, o.dryRun)
 	case to.home != nil:
 		return migrate.NewHome(to.home, to.dir, "import", from.miner, a.fs)
 	default:
 		return migrate.NoHome{}
 	}
+}
+
+// daemonTarget keeps the journal of what goes through a running
+// damocles-manager in its home, where that is on this machine.
+func (a *app) daemonTarget(to *damoclesSide, jobs int, command string, miner abi.ActorID, dryRun bool) *migrate.Daemon {
+	journal := ""
+	if to.switchingDir() != "" {
+		journal = migrate.JournalDir(to.dir)
+	} else if !dryRun {
+		a.ui.Notice("there is no home on this machine: no journal is kept, and this cannot be undone with a command")
+	}
+	return migrate.NewDaemon(to.daemon, jobs, journal, to.name(), command, miner, a.fs)
 }
 
 func (a *app) showImport(to *damoclesSide, from *lotusSide, r *migrate.Report) {
@@ -148,7 +163,7 @@ func (a *app) showImport(to *damoclesSide, from *lotusSide, r *migrate.Report) {
 		a.ui.Printf("next sector number in damocles: above %d\n", *r.Numbers.Last)
 	}
 	if r.Numbers.ConfigLines != "" {
-		a.ui.Printf("the counter of a running damocles-manager cannot be set; add to sector-manager.cfg:\n%s", r.Numbers.ConfigLines)
+		a.ui.Printf("the counter of a running damocles-manager cannot be set; see that its sector-manager.cfg says for this miner:\n%s", r.Numbers.ConfigLines)
 	}
-	a.showUndo(r, "util sealer sectors import rollback --home "+to.dir+" --backup "+r.Journal)
+	a.showUndo(r, "import", "rollback", "--home", to.dir)
 }

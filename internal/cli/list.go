@@ -74,7 +74,7 @@ func runList(ctx context.Context, a *app, o listOptions) (err error) {
 // states streams the raw states of a workspace, of one miner or of all.
 func (s *damoclesSide) states(ctx context.Context, ws damocles.Workspace, miner *abi.ActorID, fn func(name string, raw []byte) error) error {
 	if s.daemon != nil {
-		return s.daemon.ListSectors(ctx, ws, func(raw json.RawMessage) error { return fn("a sector of "+s.addr, raw) })
+		return s.daemon.ListSectors(ctx, ws, func(raw json.RawMessage) error { return fn(nameOf(raw)+" of "+s.addr, raw) })
 	}
 	return s.home.Each(ctx, ws, miner, func(kv damocles.KV) error {
 		if err := errors.Join(kv.KeyErr, kv.ValueErr); err != nil {
@@ -82,6 +82,15 @@ func (s *damoclesSide) states(ctx context.Context, ws damocles.Workspace, miner 
 		}
 		return fn(kv.Key, kv.Value)
 	})
+}
+
+// nameOf names a state whose ID at least can be read.
+func nameOf(raw []byte) string {
+	var s struct{ ID abi.SectorID }
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return "a sector"
+	}
+	return sector.ID{Miner: s.ID.Miner, Number: s.ID.Number}.String()
 }
 
 // lister shows states one by one and counts them.

@@ -2,8 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
+	"github.com/filecoin-project/go-address"
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/spf13/pflag"
 
@@ -46,6 +49,9 @@ func (s *lotusSide) Close() error {
 // lotusSide opens the repo where its lotus-miner is stopped, and goes through
 // the API where it runs or where only an address is known.
 func (a *app) lotusSide(ctx context.Context, l lotusFlags, jobs int) (*lotusSide, error) {
+	if l.token != "" && l.tokenFile != "" {
+		return nil, fault.BadUsage("give one of them", "--token and --token-file are both given")
+	}
 	api := l.api
 	if api == "" && l.repo == "" {
 		api = a.env.Getenv("MINER_API_INFO")
@@ -68,6 +74,10 @@ func (a *app) lotusSide(ctx context.Context, l lotusFlags, jobs int) (*lotusSide
 		return a.openLotus(ctx, dir)
 	}
 	addr, token, err := lotus.APIInfo(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.Refuse("stop it, or, if it is a lotus-miner that is still starting, wait and run this again",
+			"repo %s is in use by %s, and there is no API to go through: %w", dir, use, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +108,7 @@ func (a *app) dialLotus(ctx context.Context, api string, l lotusFlags, jobs int)
 	if err != nil {
 		return nil, fmt.Errorf("the address of lotus-miner: %w", err)
 	}
-	token, err := readToken(l.token, l.tokenFile)
+	token, err := a.readToken(l.token, l.tokenFile)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +116,11 @@ func (a *app) dialLotus(ctx context.Context, api string, l lotusFlags, jobs int)
 		endpoint.Token = token
 	}
 	client := lotus.Dial(endpoint, a.rpcOptions(jobs))
-	addr, err := client.ActorAddress(ctx)
+	var addr address.Address
+	err = a.greet(ctx, "the lotus-miner at "+endpoint.String(), func(ctx context.Context) error {
+		addr, err = client.ActorAddress(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

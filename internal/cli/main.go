@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
@@ -23,6 +25,9 @@ type Env struct {
 	Terminal bool
 	// Listen is the default of --listen, ":1789" if empty.
 	Listen string
+	// Patience is how long a peer may take for its first answer, 30 seconds if
+	// zero.
+	Patience time.Duration
 }
 
 // The exit codes, a contract with scripts.
@@ -41,6 +46,7 @@ var errIncomplete = errors.New("some sectors were left behind")
 
 // Main runs the command line of this process and returns its exit code.
 func Main() int {
+	log.SetOutput(io.Discard) // net/http's remarks on peers, which are errors here
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	env := Env{
@@ -94,11 +100,15 @@ func (a *app) explain(code int, err error) {
 		return
 	case exitInterrupted:
 		err, hint = errors.New("interrupted"), "run the same command again: it finishes the rest"
+	default:
+		if noRoom(err) {
+			hint = roomHint
+		}
 	}
 	if a.ui == nil { // the command line itself was wrong
 		a.ui = ui.New(a.env.Stdout, a.env.Stderr, ui.Options{})
 	}
-	a.ui.Error(err, hint)
+	a.ui.Error(errors.New(hideTokens(err.Error())), hint)
 	if code == exitUsage && hint == "" {
 		fmt.Fprintln(a.env.Stderr, "hint:  add --help to see how the command is used")
 	}

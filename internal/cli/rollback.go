@@ -40,7 +40,7 @@ func runImportRollback(ctx context.Context, a *app, o rollbackOptions) (err erro
 		return err
 	}
 	defer closing(&err, side)
-	journal, err := migrate.FindJournal(migrate.JournalDir(side.dir), o.backup, "import", "finalize")
+	journal, err := a.findJournal(migrate.JournalDir(side.dir), side.dir, o.backup, "import", "finalize")
 	if err != nil {
 		return err
 	}
@@ -73,20 +73,35 @@ func runExportRollback(ctx context.Context, a *app, ex exportOptions, o rollback
 	if err != nil {
 		return err
 	}
-	repo, dir, err := a.openDestRepo(ctx, o.destRepo, miner, !o.dryRun)
+	dir, err := a.findDestRepo(ctx, o.destRepo, miner, !o.dryRun)
+	if err != nil {
+		return err
+	}
+	journal, err := a.findJournal(migrate.BackupDir(dir), dir, o.backup, "export")
+	if err != nil {
+		return err
+	}
+	repo, err := a.openDestRepo(ctx, dir, miner, !o.dryRun)
 	if err != nil {
 		return err
 	}
 	defer closing(&err, repo)
-	journal, err := migrate.FindJournal(migrate.BackupDir(dir), o.backup, "export")
-	if err != nil {
-		return err
-	}
-	if err := migrate.CheckJournal(journal, dir); err != nil {
-		return err
-	}
 	store := migrate.NewRepo(repo, dir, migrate.RollbackCommand, miner, a.fs)
 	return a.rollback(ctx, store, journal, migrate.KeepRepoKeys, o.dryRun)
+}
+
+// findJournal finds what to undo in target: what the user named, or else the
+// newest journal of the commands in dir.
+func (a *app) findJournal(dir, target, given string, commands ...string) (journal string, err error) {
+	if given != "" {
+		if given, err = a.expandHome(given); err != nil {
+			return "", err
+		}
+	}
+	if journal, err = migrate.FindJournal(dir, given, commands...); err != nil {
+		return "", err
+	}
+	return journal, migrate.CheckJournal(journal, target, given != "", commands...)
 }
 
 func (a *app) rollback(ctx context.Context, store migrate.Store, journal string, keep func(string) bool, dryRun bool) error {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"log/slog"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -62,9 +61,7 @@ func newRootCommand(a *app) *cobra.Command {
 	f.BoolVar(&a.json, "json", false, "print JSON lines instead of text")
 	f.BoolVar(&a.quiet, "quiet", false, "print no progress and no remarks, only results and errors")
 	f.BoolVar(&a.verbose, "verbose", false, "print a line for every sector, and the log")
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fault.BadUsage("`"+cmd.CommandPath()+" --help` lists the flags", "%w", err)
-	})
+	cmd.SetFlagErrorFunc(flagError)
 	cmd.AddCommand(newUtilCommand(a))
 	onlyCommands(cmd)
 	return cmd
@@ -79,11 +76,11 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	if a.verbose {
 		level = slog.LevelDebug
 	}
-	a.log = slog.New(slog.NewTextHandler(a.env.Stderr, &slog.HandlerOptions{Level: level}))
+	a.log = slog.New(slog.NewTextHandler(a.ui.Stderr(), &slog.HandlerOptions{Level: level}))
 	if flag := cmd.Flag("listen"); flag != nil {
 		a.listenGiven = flag.Changed
 	}
-	return nil
+	return checkFlags(cmd)
 }
 
 func newUtilCommand(a *app) *cobra.Command {
@@ -103,6 +100,7 @@ func newUtilCommand(a *app) *cobra.Command {
 // something that is none of them.
 func onlyCommands(cmd *cobra.Command) {
 	if cmd.HasSubCommands() && !cmd.Runnable() {
+		cmd.Args = cobra.ArbitraryArgs
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return cmd.Help()
@@ -113,15 +111,6 @@ func onlyCommands(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		onlyCommands(sub)
 	}
-}
-
-// noArgs refuses what stands behind the flags.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	return fault.BadUsage("`"+cmd.CommandPath()+" --help` shows how it is used",
-		"%s takes no arguments, but was given %q", cmd.CommandPath(), strings.Join(args, " "))
 }
 
 // closing closes something at the end of a run and keeps the error.

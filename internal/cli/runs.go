@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"damocles-manager/internal/fault"
@@ -32,14 +33,19 @@ func (a *app) openOrigins(of *damoclesSide, dir string, write bool) (*migrate.Or
 				"(--origins DIR keeps them), and the way back will not be byte for byte")
 			return nil, nil
 		}
-		dir = migrate.OriginsDir(of.dir)
+		return migrate.OpenOrigins(migrate.OriginsDir(of.dir), write, a.fs)
+	}
+	dir, err := a.expandHome(dir)
+	if err != nil {
+		return nil, err
 	}
 	return migrate.OpenOrigins(dir, write, a.fs)
 }
 
-// name says which damocles it is.
+// name says which damocles it is, in plans and journals: by the home, where that
+// is known to be the daemon's.
 func (s *damoclesSide) name() string {
-	if s.daemon != nil {
+	if s.daemon != nil && !s.ours {
 		return s.addr
 	}
 	return s.dir
@@ -65,13 +71,27 @@ func (a *app) interrupted(r *migrate.Report, err error) error {
 }
 
 // showUndo prints the command that undoes the run, where there is something to undo.
-func (a *app) showUndo(r *migrate.Report, command string) {
+func (a *app) showUndo(r *migrate.Report, command ...string) {
 	if r.Backup != "" {
 		a.ui.Printf("backup: %s\n", r.Backup)
 	}
 	if r.Journal != "" {
-		a.ui.Printf("undo with: damocles-manager %s\n", command)
+		line := "damocles-manager util sealer sectors"
+		for _, word := range append(command, "--backup", r.Journal) {
+			line += " " + shellWord(word)
+		}
+		a.ui.Printf("undo with: %s\n", line)
 	}
+}
+
+var plainWord = regexp.MustCompile(`^[\w./:@%+,=-]+$`)
+
+// shellWord quotes a word where a shell needs it.
+func shellWord(s string) string {
+	if plainWord.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 func lackingOverRPC() string { return strings.Join(lotus.LackingOverRPC(), ", ") }

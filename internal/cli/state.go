@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/spf13/cobra"
@@ -56,19 +57,32 @@ func runState(ctx context.Context, a *app, id sector.ID) (err error) {
 		return err
 	}
 	if a.json {
-		return a.ui.Object(struct {
-			Type      string             `json:"type"`
-			Miner     string             `json:"miner"`
-			Number    uint64             `json:"number"`
-			Workspace damocles.Workspace `json:"workspace"`
-			State     json.RawMessage    `json:"state"`
-		}{"state", sector.MinerString(id.Miner), uint64(id.Number), ws, raw})
+		return a.stateJSON(id, ws, raw)
 	}
 	state, err := damocles.DecodeState(raw)
 	if err != nil {
 		return fault.New("--json prints it as it is", "the record of %s cannot be decoded: %w", id, err)
 	}
 	return damocles.WriteState(a.ui.Out(), state)
+}
+
+// stateJSON prints the record as it is, and in base64 where it is no JSON.
+func (a *app) stateJSON(id sector.ID, ws damocles.Workspace, raw []byte) error {
+	line := struct {
+		Type      string             `json:"type"`
+		Miner     string             `json:"miner"`
+		Number    uint64             `json:"number"`
+		Workspace damocles.Workspace `json:"workspace"`
+		State     json.RawMessage    `json:"state"`
+		Raw       []byte             `json:"raw,omitempty"`
+	}{Type: "state", Miner: sector.MinerString(id.Miner), Number: uint64(id.Number), Workspace: ws, State: raw}
+	if !json.Valid(raw) {
+		line.State, line.Raw = nil, raw
+	}
+	return errors.Join(a.ui.Object(line), a.ui.Object(struct {
+		Type  string `json:"type"`
+		Count int    `json:"count"`
+	}{"summary", 1}))
 }
 
 // find looks for a sector online, then offline, as damocles does.

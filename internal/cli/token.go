@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/filecoin-project/go-address"
@@ -12,13 +13,20 @@ import (
 	"damocles-manager/internal/rpc"
 )
 
+var tokens = regexp.MustCompile(`eyJ[\w.-]{8,}`)
+
+// hideTokens takes tokens out of what a user typed in the wrong place and gets
+// to see again in an error. Those of all Filecoin programs are JSON web tokens.
+func hideTokens(s string) string { return tokens.ReplaceAllString(s, "***") }
+
 // readToken takes a token from a flag or from a file.
-func readToken(flag, file string) (rpc.Token, error) {
-	switch {
-	case flag != "" && file != "":
-		return "", fault.BadUsage("give one of them", "--token and --token-file are both given")
-	case file == "":
+func (a *app) readToken(flag, file string) (rpc.Token, error) {
+	if file == "" {
 		return rpc.ParseToken(flag)
+	}
+	file, err := a.expandHome(file)
+	if err != nil {
+		return "", err
 	}
 	raw, err := os.ReadFile(file)
 	if err != nil {

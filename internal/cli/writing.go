@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -26,6 +29,28 @@ func (w *writeFlags) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&w.planOut, "plan-out", "", "save the plan as JSON in this new file")
 }
 
+// checkPlan finds out what is wrong with the file of the plan before anything is
+// opened for writing.
+func (a *app) checkPlan(w *writeFlags) (err error) {
+	if w.planOut == "" {
+		return nil
+	}
+	if w.planOut, err = a.expandHome(w.planOut); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(w.planOut); err == nil {
+		return planExists(w.planOut)
+	}
+	if info, err := os.Stat(filepath.Dir(w.planOut)); err != nil || !info.IsDir() {
+		return fault.New("name a file in a directory that exists", "--plan-out %s: there is no directory %s", w.planOut, filepath.Dir(w.planOut))
+	}
+	return nil
+}
+
+func planExists(path string) error {
+	return fault.New("name a new file", "--plan-out %s: there is such a file already", path)
+}
+
 // plan opens the file of the plan. done has to be called with the run's error.
 func (a *app) plan(w writeFlags, h migrate.PlanHeader) (p *migrate.PlanWriter, done func(*error), err error) {
 	if w.planOut == "" {
@@ -34,9 +59,9 @@ func (a *app) plan(w writeFlags, h migrate.PlanHeader) (p *migrate.PlanWriter, d
 	f, err := a.fs.Create(w.planOut)
 	if err != nil {
 		if errors.Is(err, os.ErrExist) {
-			return nil, nil, fault.New("name a new file", "--plan-out %s: there is such a file already", w.planOut)
+			return nil, nil, planExists(w.planOut)
 		}
-		return nil, nil, fmt.Errorf("--plan-out: %w", err)
+		return nil, nil, fault.New("name a file in a directory that you may write to", "--plan-out: %w", err)
 	}
 	p, err = migrate.NewPlanWriter(f, h)
 	if err != nil {
@@ -66,6 +91,9 @@ func (c *chainFlags) addFlags(f *pflag.FlagSet) {
 
 // openChain dials the chain node, nil where none was named.
 func (a *app) openChain(ctx context.Context, c chainFlags, jobs int) (migrate.Chain, error) {
+	if c.chain != "" && c.without {
+		return nil, fault.BadUsage("give one of them", "--chain and --without-chain are both given")
+	}
 	addr := c.chain
 	if addr == "" {
 		addr = a.env.Getenv("FULLNODE_API_INFO")
@@ -78,12 +106,30 @@ func (a *app) openChain(ctx context.Context, c chainFlags, jobs int) (migrate.Ch
 		return nil, fmt.Errorf("the address of the chain node: %w", err)
 	}
 	node := chain.Dial(endpoint, a.rpcOptions(jobs))
-	head, err := node.Head(ctx) // one tipset, so that all answers fit together
+	var head chain.Head // one tipset, so that all answers fit together
+	err = a.greet(ctx, "the chain node at "+endpoint.String(), func(ctx context.Context) error {
+		head, err = node.Head(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	a.ui.Info(fmt.Sprintf("asking the chain node at %s as of epoch %d", endpoint, head.Height))
 	return migrate.NewChainNode(node.At(head)), nil
+}
+
+// greet makes the first call to a peer. All of them answer it at once, so one
+// that takes the connection and says nothing is found out here.
+func (a *app) greet(ctx context.Context, who string, call func(context.Context) error) error {
+	patience := cmp.Or(a.env.Patience, 30*time.Second)
+	first, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := call(first)
+	if err == nil || ctx.Err() != nil || first.Err() == nil {
+		return err
+	}
+	return fault.New("check that it is up and not overloaded, and that the address is right, then run the command again",
+		"%s did not answer within %v", who, patience)
 }
 
 // rpcOptions are those of every peer: one that was never there fails at once,

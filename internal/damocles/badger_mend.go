@@ -276,6 +276,9 @@ func (t *tornLog) backUp(fsys durable.FS, dir, collection string) (string, error
 	if err := fsys.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
+	if err := fsys.Sweep(dir, "*-"+collection+"-*.vlog"); err != nil {
+		return "", err
+	}
 	when := time.Now().UTC().Format("20060102T150405.000Z")
 	to := filepath.Join(dir, when+"-"+collection+"-"+filepath.Base(t.path))
 	f, err := fsys.Create(to)

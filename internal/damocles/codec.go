@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"damocles-manager/internal/fault"
 )
 
 // DecodeState reads a state as damocles itself does: keys in any case, unknown
@@ -41,10 +43,10 @@ func locate(raw []byte, t reflect.Type, err error) error {
 	for {
 		inner, ok := firstBad(raw, t)
 		if !ok && path == "" {
-			return err
+			return fault.JSON(err)
 		}
 		if !ok {
-			return fmt.Errorf("%s: %w", strings.TrimPrefix(path, "."), err)
+			return fmt.Errorf("%s: %w", strings.TrimPrefix(path, "."), fault.JSON(err))
 		}
 		path, raw, t, err = path+inner.step, inner.raw, inner.t, inner.err
 	}

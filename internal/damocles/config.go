@@ -123,8 +123,11 @@ func readConfig(path string) (Config, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return cfg, nil
 	}
-	if err != nil {
+	if errors.Is(err, fs.ErrPermission) {
 		return Config{}, fault.New("run as a user who may read it", "read damocles's configuration: %w", err)
+	}
+	if err != nil {
+		return Config{}, configError(path, err)
 	}
 	if _, err := toml.Decode(string(data), &cfg); err != nil {
 		return Config{}, configError(path, err)
@@ -138,7 +141,9 @@ func configError(path string, err error) error {
 	if bad, ok := errors.AsType[toml.ParseError](err); ok {
 		return fault.New(hint, "read %s: line %d: %s", path, bad.Position.Line, bad.Message)
 	}
-	return fault.New(hint, "read %s: %w", path, err)
+	// The library goes on with the name of a type of Go.
+	text, _, _ := strings.Cut(err.Error(), "; destination has type")
+	return fault.New(hint, "read %s: %s", path, text)
 }
 
 // complete puts in what damocles itself fills in after reading.

@@ -35,6 +35,9 @@ const (
 	maxBackupValue = 256 << 20
 )
 
+// BackupPattern matches the names that BackupName gives.
+const BackupPattern = "damocles-manager-*.backup.cbor"
+
 // BackupName is the file name of a backup made at t.
 func BackupName(t time.Time) string {
 	return "damocles-manager-" + t.UTC().Format("20060102T150405.000000000Z") + ".backup.cbor"

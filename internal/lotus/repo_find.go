@@ -59,14 +59,15 @@ func checkRepoDir(dir, source string) error {
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 			return readError(fmt.Errorf("look for a lotus-miner repo: %w", err))
 		}
 	}
+	hint := "name the directory of a lotus-miner repo, as in --dest-repo /root/.lotusminer"
 	if source != "" {
-		source = " (from " + source + ")"
+		source, hint = " (from "+source+")", "name the repo with --repo DIR or LOTUS_MINER_PATH"
 	}
-	return fault.New("name the repo with --repo DIR or LOTUS_MINER_PATH",
+	return fault.New(hint,
 		"no lotus-miner repo at %s%s: it holds neither datastore nor keystore", dir, source)
 }
 
@@ -134,7 +135,7 @@ func (r *Repo) takeLock() error {
 		return errors.Join(err, f.Close())
 	}
 	r.lock = f
-	return nil
+	return r.fs.Sweep(r.dir, repoLockName)
 }
 
 func (r *Repo) openLockFile(path string) (*os.File, error) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -13,6 +14,7 @@ import (
 
 	"damocles-manager/internal/damocles"
 	"damocles-manager/internal/durable"
+	"damocles-manager/internal/fault"
 	"damocles-manager/internal/rpc"
 	"damocles-manager/internal/sector"
 )
@@ -41,11 +43,16 @@ func NewDaemon(client *damocles.Client, jobs int, journalDir, target, command st
 	}}
 }
 
-// Each streams the sectors of both workspaces, of all miners, offline first.
+// Each streams the sectors of both workspaces, of all miners. The online ones
+// come first: one that damocles finalizes meanwhile is seen twice then, where the
+// other way round it would not be seen at all.
 func (d *Daemon) Each(ctx context.Context, numbers sector.Numbers, fn func(Raw) error) error {
 	seen := map[abi.ActorID]highest{}
-	for _, ws := range []damocles.Workspace{damocles.Offline, damocles.Online} {
+	for _, ws := range []damocles.Workspace{damocles.Online, damocles.Offline} {
 		err := d.client.ListSectors(ctx, ws, func(value json.RawMessage) error {
+			if err := ctx.Err(); err != nil { // what has arrived would still be given
+				return err
+			}
 			id, err := stateID(value)
 			if err == nil {
 				h := seen[id.Miner]
@@ -55,7 +62,11 @@ func (d *Daemon) Each(ctx context.Context, numbers sector.Numbers, fn func(Raw) 
 					return nil
 				}
 			}
-			return fn(Raw{ID: id, Online: ws == damocles.Online, Value: bytes.Clone(value), Err: err})
+			raw := Raw{ID: id, Online: ws == damocles.Online, Value: bytes.Clone(value), Err: err}
+			if err != nil {
+				raw.Key = "a record of the workspace " + string(ws)
+			}
+			return fn(raw)
 		})
 		if err != nil {
 			return err
@@ -68,7 +79,7 @@ func (d *Daemon) Each(ctx context.Context, numbers sector.Numbers, fn func(Raw) 
 func stateID(value []byte) (sector.ID, error) {
 	var head struct{ ID abi.SectorID }
 	if err := json.Unmarshal(value, &head); err != nil {
-		return sector.ID{}, fmt.Errorf("a sector that damocles lists has no readable ID: %w", err)
+		return sector.ID{}, fmt.Errorf("a sector that damocles lists has no readable ID: %w", fault.JSON(err))
 	}
 	return sector.ID{Miner: head.ID.Miner, Number: head.ID.Number}, nil
 }
@@ -102,12 +113,7 @@ func (d *Daemon) BatchSize() int { return 8 * d.jobs }
 // Write imports the sectors one by one, several at once; a step that the daemon
 // refuses is marked, and only a lost connection ends it.
 func (d *Daemon) Write(ctx context.Context, steps []*Step) error {
-	for _, s := range steps {
-		if err := d.journal.record(s.Changes...); err != nil {
-			return err
-		}
-	}
-	if err := d.journal.sync(); err != nil {
+	if err := d.note(steps); err != nil {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
@@ -116,6 +122,18 @@ func (d *Daemon) Write(ctx context.Context, steps []*Step) error {
 		g.Go(func() error { return d.importOne(ctx, s) })
 	}
 	return g.Wait()
+}
+
+// note journals the steps, each with its last change first, as a home does.
+func (d *Daemon) note(steps []*Step) error {
+	for _, s := range steps {
+		for _, c := range slices.Backward(s.Changes) {
+			if err := d.journal.record(c); err != nil {
+				return err
+			}
+		}
+	}
+	return d.journal.sync()
 }
 
 func (d *Daemon) importOne(ctx context.Context, s *Step) error {
@@ -178,3 +196,50 @@ func (d *Daemon) Finish(context.Context, []Change) (Undo, error) {
 
 // Abandon keeps the journal open for the next run: what was written stays.
 func (d *Daemon) Abandon() error { return d.journal.abandon() }
+
+// Finalizing is a Daemon whose steps are sectors to finalize, which the running
+// damocles-manager does itself, after it has asked its own chain node.
+type Finalizing struct{ *Daemon }
+
+var _ FinalizeTarget = Finalizing{}
+
+// Write finalizes the sectors one by one.
+func (d Finalizing) Write(ctx context.Context, steps []*Step) error {
+	if err := d.note(steps); err != nil {
+		return err
+	}
+	for _, s := range steps {
+		if err := d.finalize(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d Finalizing) finalize(ctx context.Context, s *Step) error {
+	err := d.client.FinalizeSector(ctx, abi.SectorID(s.ID))
+	refused, isRefusal := errors.AsType[*rpc.RPCError](err)
+	switch {
+	case errors.Is(err, damocles.ErrNotOnChain):
+		s.fail("the chain does not have it", fault.HintOf(err))
+		return nil
+	case isRefusal && !errors.Is(err, rpc.ErrPermission):
+		s.fail("damocles refused it: "+refused.Message, "")
+		return nil
+	}
+	// Where the answer was lost, the work may have been done all the same.
+	held, lookErr := d.Holds(ctx, s.ID)
+	switch {
+	case lookErr == nil && held.Online == nil && sameState(held.Offline, s.Changes[0].After):
+		return nil
+	case err != nil && !errors.Is(err, damocles.ErrNotOnline):
+		return err
+	case lookErr != nil:
+		return lookErr
+	}
+	s.fail("damocles does not hold it as finalized", "look at it with `util sealer sectors state`, then run this again")
+	return nil
+}
+
+// Released has nothing to do: damocles gives the room back itself.
+func (Finalizing) Released([]sector.ID) (*Change, error) { return nil, nil }

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"github.com/filecoin-project/go-state-types/abi"
 
 	"damocles-manager/internal/damocles"
+	"damocles-manager/internal/fault"
 	"damocles-manager/internal/lotus"
 	"damocles-manager/internal/sector"
 )
@@ -55,11 +57,14 @@ func (ex *Export) Run(ctx context.Context) (*Report, error) {
 }
 
 func (ex *Export) plan(ctx context.Context, raw Raw) (*Step, error) {
-	if raw.ID.Miner != ex.Miner {
+	nameless := raw.Key != ""
+	if raw.ID.Miner != ex.Miner && !nameless {
 		return nil, nil
 	}
-	ex.see(raw.ID.Number)
-	s := &Step{ID: raw.ID, Notes: raw.Notes}
+	if !nameless {
+		ex.see(raw.ID.Number)
+	}
+	s := &Step{ID: raw.ID, Key: raw.Key, Notes: raw.Notes}
 	state, ok := ex.decode(s, raw)
 	if !ok {
 		return s, nil
@@ -94,14 +99,20 @@ func (ex *Export) see(n abi.SectorNumber) {
 	ex.numbersSeen = append(ex.numbersSeen, uint64(n))
 }
 
+const mendHint = "the others are not held up; restore this record from a backup of the home, then run this again"
+
 func (ex *Export) decode(s *Step, raw Raw) (*damocles.SectorState, bool) {
 	if raw.Err != nil {
-		s.fail(raw.Err.Error(), "")
+		s.fail(raw.Err.Error(), cmp.Or(fault.HintOf(raw.Err), mendHint))
+		return nil, false
+	}
+	if len(raw.Value) == 0 {
+		s.fail("its record is empty", mendHint)
 		return nil, false
 	}
 	state, err := damocles.DecodeState(raw.Value)
 	if err != nil {
-		s.fail("its record cannot be decoded: "+err.Error(), "mend the record, or leave it out with --numbers")
+		s.fail("its record cannot be decoded: "+err.Error(), mendHint)
 		return nil, false
 	}
 	if got := (sector.ID{Miner: state.ID.Miner, Number: state.ID.Number}); got != raw.ID {
@@ -234,7 +245,10 @@ func (ex *Export) compare(s *Step, have, encoded, value []byte) error {
 		return fmt.Errorf("decode what was encoded for %s: %w", s.ID, err)
 	}
 	want := info.Record(ex.Miner)
-	origin := &Origin{System: Damocles, ID: s.ID, Fingerprint: want.Fingerprint(), Value: value}
+	origin, err := ex.Origins.news(&Origin{System: Damocles, ID: s.ID, Fingerprint: want.Fingerprint(), Value: value})
+	if err != nil {
+		return err
+	}
 	change := Change{Store: metadataStore, Key: sectorKey(s.ID.Number), Before: have, After: encoded}
 	switch {
 	case have == nil:

@@ -1,56 +1,108 @@
 package migrate
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"reflect"
 
 	"damocles-manager/internal/damocles"
 	"damocles-manager/internal/sector"
 )
 
-// Finalize moves sectors of a home from online to offline, as finished, by the
-// owner's word and the chain's.
+// FinalizeTarget is a damocles in which sectors are finalized.
+type FinalizeTarget interface {
+	Target
+	// Released returns the change that gives back the room which damocles has
+	// reserved in its stores for the sectors; nil where there is none, or where
+	// damocles sees to that itself.
+	Released(ids []sector.ID) (*Change, error)
+}
+
+// Finalize moves sectors of a damocles from online to offline, as finished, by
+// the owner's word and the chain's.
 type Finalize struct {
-	Home *Home
-	// Chain is asked whether the sector is there. Nil only where the user said by
-	// name to go without.
+	Target FinalizeTarget
+	// Chain is asked whether the sector is there. Nil only where damocles asks a
+	// node of its own, or the user said by name to go without.
 	Chain   Chain
 	DryRun  bool
 	Plan    *PlanWriter
 	Observe func(Event)
+
+	done []sector.ID
 }
 
 // Run finalizes each of the sectors; one that cannot be does not stop the rest.
 func (f *Finalize) Run(ctx context.Context, ids []sector.ID) (*Report, error) {
 	report := &Report{DryRun: f.DryRun}
 	for _, id := range ids {
-		s, err := f.step(ctx, id)
-		if err == nil {
-			err = f.Plan.Step(s)
-		}
-		if err == nil && s.Action == Write && !f.DryRun {
-			err = f.Home.Write(ctx, []*Step{s})
-		}
+		s, err := f.one(ctx, id)
 		if err != nil {
-			return report, joinAbandon(err, f.Home)
-		}
-		if s.Action == Write && f.DryRun {
-			s.Action = WouldWrite
+			return report, joinAbandon(err, f.Target)
 		}
 		report.add(s)
 		f.Observe(s.event())
 	}
+	release, err := f.release()
+	if err == nil {
+		err = f.Plan.Changes("reserved room", release)
+	}
+	if err != nil {
+		return report, joinAbandon(err, f.Target)
+	}
 	if f.DryRun {
 		return report, nil
 	}
-	undo, err := f.Home.Finish(ctx, nil)
+	undo, err := f.Target.Finish(ctx, release)
 	report.Journal = undo.Journal
 	return report, err
 }
 
+func (f *Finalize) one(ctx context.Context, id sector.ID) (*Step, error) {
+	s, err := f.step(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if s.Action == Write || s.Action == Unchanged {
+		f.releases(s)
+	}
+	if err := f.Plan.Step(s); err != nil {
+		return nil, err
+	}
+	switch {
+	case s.Action != Write:
+	case f.DryRun:
+		s.Action = WouldWrite
+	default:
+		err = f.Target.Write(ctx, []*Step{s})
+	}
+	return s, err
+}
+
+// releases notes that the sector's room is to be given back at the end, also
+// that of one which an interrupted run has finalized. What is reserved being
+// unreadable holds nothing up.
+func (f *Finalize) releases(s *Step) {
+	if _, err := f.Target.Released([]sector.ID{s.ID}); err != nil {
+		s.note("reservation-kept", "the room reserved for it in damocles's stores stays reserved: "+err.Error())
+		return
+	}
+	f.done = append(f.done, s.ID)
+}
+
+func (f *Finalize) release() ([]Change, error) {
+	c, err := f.Target.Released(f.done)
+	if err != nil || c == nil {
+		return nil, err
+	}
+	return []Change{*c}, nil
+}
+
 func (f *Finalize) step(ctx context.Context, id sector.ID) (*Step, error) {
 	s := &Step{ID: id, State: string(damocles.Online)}
-	held, err := f.Home.Holds(ctx, id)
+	held, err := f.Target.Holds(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +111,7 @@ func (f *Finalize) step(ctx context.Context, id sector.ID) (*Step, error) {
 		s.State, s.Action = string(damocles.Offline), Unchanged
 		return s, nil
 	case held.Online == nil:
-		s.Action, s.Reason, s.Hint = Missing, "damocles has no such sector", "`util sealer sectors list` shows the online ones"
+		s.Action, s.Reason, s.Hint = Missing, "damocles has no sector "+id.String(), "`util sealer sectors list` shows the online ones"
 		return s, nil
 	}
 	state, err := damocles.DecodeState(held.Online)
@@ -72,12 +124,13 @@ func (f *Finalize) step(ctx context.Context, id sector.ID) (*Step, error) {
 	if why, err := f.refuse(ctx, rec, state); why != "" || err != nil {
 		return s.fail(why, "only a sector that is on chain may be finalized"), err
 	}
-	state.Finalized = true
-	encoded, err := damocles.EncodeState(state)
+	encoded, err := damocles.FinalizedState(held.Online)
 	if err != nil {
-		return nil, err
+		s.failErr(err)
+		return s, nil
 	}
-	if held.Offline != nil && !sameState(held.Offline, encoded) {
+	// A stop of damocles itself between the two may have left it in both.
+	if held.Offline != nil && !sameJSON(held.Offline, encoded) && !sameJSON(held.Offline, held.Online) {
 		s.conflict("it is offline, too, and the two differ", "look at both with `util sealer sectors state`", nil)
 		return s, nil
 	}
@@ -97,6 +150,8 @@ func (f *Finalize) refuse(ctx context.Context, rec *sector.Record, state *damocl
 		return "it was aborted (" + state.AbortReason + ")", nil
 	case !rec.Original.CommR.Defined():
 		return "it has no CommR: its sealing never came so far", nil
+	case f.Chain == nil && state.Upgraded && !rec.Upgraded:
+		return "its upgrade has not landed as far as damocles knows: give a chain node with --chain that decides", nil
 	case f.Chain == nil:
 		return "", nil
 	}
@@ -111,8 +166,25 @@ func (f *Finalize) refuse(ctx context.Context, rec *sector.Record, state *damocl
 	if on.SectorKey.Defined() {
 		original = on.SectorKey
 	}
+	if state.Upgraded != on.SectorKey.Defined() {
+		return fmt.Sprintf("its metadata says upgraded %t, the chain %t", state.Upgraded, on.SectorKey.Defined()), nil
+	}
 	if original != rec.Original.CommR {
 		return fmt.Sprintf("the chain's CommR is %s, the metadata's %s", original, rec.Original.CommR), nil
 	}
 	return "", nil
+}
+
+// sameJSON compares all that two documents say, also what is not known here.
+func sameJSON(a, b []byte) bool {
+	x, errX := anyJSON(a)
+	y, errY := anyJSON(b)
+	return errX == nil && errY == nil && reflect.DeepEqual(x, y)
+}
+
+func anyJSON(raw []byte) (v any, err error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	err = dec.Decode(&v)
+	return v, err
 }

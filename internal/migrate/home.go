@@ -3,9 +3,9 @@ package migrate
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -46,12 +46,15 @@ func OriginsDir(home string) string { return filepath.Join(home, "switching", "o
 func (h *Home) Each(ctx context.Context, numbers sector.Numbers, fn func(Raw) error) error {
 	for _, ws := range []damocles.Workspace{damocles.Offline, damocles.Online} {
 		err := h.home.Each(ctx, ws, nil, func(kv damocles.KV) error {
-			if kv.KeyErr == nil && !numbers.Has(kv.Number) {
+			switch {
+			case kv.KeyErr != nil && numbers.All(): // no selection takes what has no number
+				return fn(Raw{Key: kv.Key, Err: kv.KeyErr})
+			case kv.KeyErr != nil || !numbers.Has(kv.Number):
 				return nil
 			}
 			return fn(Raw{
 				ID: sector.ID{Miner: kv.Miner, Number: kv.Number}, Online: ws == damocles.Online,
-				Value: bytes.Clone(kv.Value), Err: errors.Join(kv.KeyErr, kv.ValueErr),
+				Value: bytes.Clone(kv.Value), Err: kv.ValueErr,
 			})
 		})
 		if err != nil {
@@ -89,9 +92,14 @@ func (h *Home) Write(ctx context.Context, steps []*Step) error {
 	return h.apply(ctx, changes)
 }
 
+// apply journals the last change first: an undo goes through a run in the
+// journal's order, and so takes a sector that was moved from one workspace to
+// the other back without ever having it in neither.
 func (h *Home) apply(ctx context.Context, changes []Change) error {
-	if err := h.journal.record(changes...); err != nil {
-		return err
+	for _, c := range slices.Backward(changes) {
+		if err := h.journal.record(c); err != nil {
+			return err
+		}
 	}
 	if err := h.journal.sync(); err != nil {
 		return err
@@ -120,6 +128,25 @@ func (h *Home) NumberChange(_ context.Context, miner abi.ActorID, last uint64) (
 		c.Before = damocles.EncodeNumber(have)
 	}
 	return c, true, nil
+}
+
+// Released gives back what damocles has reserved, as damocles does when it
+// finalizes a sector itself.
+func (h *Home) Released(ids []sector.ID) (*Change, error) {
+	before, err := h.home.Reserved()
+	if err != nil || before == nil {
+		return nil, err
+	}
+	after := before
+	for _, id := range ids {
+		if after, err = damocles.ReleaseReserved(after, id.String()); err != nil {
+			return nil, err
+		}
+	}
+	if bytes.Equal(before, after) {
+		return nil, nil
+	}
+	return &Change{Store: damocles.CollectionCommon, Key: damocles.ReserveKey, Before: before, After: after}, nil
 }
 
 // Finish writes the numbers, after the states, and ends the journal.

@@ -2,12 +2,14 @@ package migrate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 
 	"github.com/filecoin-project/go-state-types/abi"
 
 	"damocles-manager/internal/damocles"
+	"damocles-manager/internal/fault"
 	"damocles-manager/internal/lotus"
 	"damocles-manager/internal/sector"
 )
@@ -45,7 +47,7 @@ func (im *Import) Run(ctx context.Context) (*Report, error) {
 }
 
 func (im *Import) plan(ctx context.Context, raw Raw) (*Step, error) {
-	s := &Step{ID: raw.ID, Notes: raw.Notes}
+	s := &Step{ID: raw.ID, Key: raw.Key, Notes: raw.Notes}
 	info, ok := im.decode(s, raw)
 	if !ok {
 		return s, nil
@@ -69,13 +71,18 @@ func (im *Import) plan(ctx context.Context, raw Raw) (*Step, error) {
 }
 
 func (im *Import) decode(s *Step, raw Raw) (*lotus.SectorInfo, bool) {
+	const hint = "restore this record from a backup of the repo, or select the others with --numbers"
 	if raw.Err != nil {
-		s.fail(raw.Err.Error(), "")
+		s.fail(raw.Err.Error(), cmp.Or(fault.HintOf(raw.Err), hint))
+		return nil, false
+	}
+	if len(raw.Value) == 0 {
+		s.fail("its record is empty", hint)
 		return nil, false
 	}
 	info, err := lotus.Decode(raw.Value)
 	if err != nil {
-		s.fail("its record cannot be decoded: "+err.Error(), "restore this record from a backup of the repo, or leave it out with --numbers")
+		s.fail("its record cannot be decoded: "+err.Error(), hint)
 		return nil, false
 	}
 	if uint64(info.SectorNumber) != uint64(raw.ID.Number) {

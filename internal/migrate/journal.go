@@ -1,7 +1,6 @@
 package migrate
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -26,6 +25,9 @@ type recorder struct {
 func (r *recorder) open() (*durable.Journal, error) {
 	if r.j != nil || r.dir == "" {
 		return r.j, nil
+	}
+	if err := r.fs.Sweep(r.dir, r.header.Command+"-*.journal"); err != nil {
+		return nil, err
 	}
 	path, err := r.unended()
 	if err != nil {
@@ -52,9 +54,13 @@ func (r *recorder) unended() (string, error) {
 	if r.dir == "" {
 		return "", nil
 	}
-	return durable.Latest(r.dir, func(h durable.Header, ended bool) bool {
+	path, err := durable.Latest(r.dir, func(h durable.Header, ended bool) bool {
 		return !ended && h.Command == r.header.Command && h.Miner == r.header.Miner && h.Target == r.header.Target
 	})
+	if err != nil {
+		return "", journalError("look at that file, and move it away; then run this again", err)
+	}
+	return path, nil
 }
 
 // record appends changes; sync has them on disk before they are carried out.
@@ -111,5 +117,5 @@ func (r *recorder) abandon() error {
 	}
 	j := r.j
 	r.j = nil
-	return errors.Join(j.Sync(), j.Close())
+	return j.Close()
 }

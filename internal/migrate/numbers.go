@@ -185,7 +185,7 @@ func SetNumber(ctx context.Context, target ExportTarget, miner abi.ActorID, chai
 	if err != nil {
 		return report, err
 	}
-	if err := o.Plan.Changes(changes); err != nil || o.DryRun || len(changes) == 0 {
+	if err := o.Plan.Changes("sector numbers", changes); err != nil || o.DryRun || len(changes) == 0 {
 		return report, err
 	}
 	undo, err := target.Finish(ctx, changes)

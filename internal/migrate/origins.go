@@ -1,12 +1,14 @@
 package migrate
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/syndtr/goleveldb/leveldb"
@@ -57,15 +59,20 @@ func OpenOrigins(dir string, write bool, dfs durable.FS) (*Origins, error) {
 			return nil, nil
 		}
 	} else if err := dfs.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the store of origins: %w", err)
+		return nil, fault.New(otherOrigins, "make the store of origins: %w", err)
 	}
 	st, err := storage.OpenFile(dir, !write)
 	if err != nil {
 		return nil, originsError(dir, err)
 	}
+	if begun, err := originsBegun(dir, write, dfs); err != nil || (!begun && !write) {
+		return nil, errors.Join(err, st.Close())
+	}
 	// Keys come in the source's order, so tables never overlap and need no merging.
+	// A journal that ends in half a batch is what a kill leaves, and no damage: the
+	// records of that batch were not written either.
 	db, err := leveldb.Open(st, &opt.Options{
-		Compression: opt.NoCompression, Strict: opt.StrictAll, ReadOnly: !write,
+		Compression: opt.NoCompression, Strict: opt.StrictAll &^ opt.StrictJournal, ReadOnly: !write,
 		WriteBuffer: 4 << 20, CompactionTableSize: 8 << 20, BlockCacheCapacity: 4 << 20, OpenFilesCacheCapacity: 64,
 	})
 	if err != nil {
@@ -88,7 +95,38 @@ func originsError(dir string, err error) error {
 		return fault.Refuse("move it away to go on without origins (the switch back is then not byte for byte)",
 			"the store of origins %s is corrupt: %w", dir, err)
 	}
-	return fmt.Errorf("open the store of origins %s: %w", dir, err)
+	return fault.New(otherOrigins, "open the store of origins %s: %w", dir, err)
+}
+
+const otherOrigins = "see what stands there, or keep the origins elsewhere with --origins DIR"
+
+// originsBegun says whether there is a database in dir. One that was killed at
+// its making has no CURRENT and holds nothing; to write, what it has is cleared
+// away. Where there are records without CURRENT they are not to be lost.
+func originsBegun(dir string, write bool, dfs durable.FS) (bool, error) {
+	_, err := os.Stat(filepath.Join(dir, "CURRENT"))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err == nil, err
+	}
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		return false, err
+	}
+	for _, e := range names {
+		info, err := e.Info()
+		if err != nil {
+			return false, err
+		}
+		switch ext := filepath.Ext(e.Name()); {
+		case ext == ".ldb" || (ext == ".log" && info.Size() > 0):
+			return false, originsError(dir, ldberrors.NewErrCorrupted(storage.FileDesc{}, errors.New("CURRENT is missing")))
+		case write && strings.HasPrefix(e.Name(), "MANIFEST-"):
+			if err := dfs.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return false, err
+			}
+		}
+	}
+	return false, nil
 }
 
 func originKey(system System, id sector.ID) []byte {
@@ -113,11 +151,24 @@ func (o *Origins) Get(system System, id sector.ID) (*Origin, error) {
 		return nil, originsError(o.dir, err)
 	}
 	if len(value) < sha256.Size {
-		return nil, fault.Refuse("", "the origin of %s in %s is too short", id, o.dir)
+		return nil, fault.Refuse("move the store away to go on without origins", "the origin of %s in %s is too short", id, o.dir)
 	}
 	out := &Origin{System: system, ID: id, Value: value[sha256.Size:]}
 	copy(out.Fingerprint[:], value)
 	return out, nil
+}
+
+// news returns the origin if it is not kept already, else nil: writing what is
+// there would make the store merge its tables for nothing.
+func (o *Origins) news(origin *Origin) (*Origin, error) {
+	known, err := o.Get(origin.System, origin.ID)
+	if err != nil || o == nil {
+		return nil, err
+	}
+	if known != nil && known.Fingerprint == origin.Fingerprint && bytes.Equal(known.Value, origin.Value) {
+		return nil, nil
+	}
+	return origin, nil
 }
 
 // Put keeps the origins of the steps; they are on disk when it returns.

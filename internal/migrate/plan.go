@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -69,7 +70,7 @@ func (p *PlanWriter) Step(s *Step) error {
 	if p == nil {
 		return nil
 	}
-	out := planStep{Sector: s.ID.String(), Action: s.Action, State: s.State, Reason: s.Reason, Changes: planChanges(s.Changes)}
+	out := planStep{Sector: cmp.Or(s.Key, s.ID.String()), Action: s.Action, State: s.State, Reason: s.Reason, Changes: planChanges(s.Changes)}
 	if len(s.Differences) > 0 {
 		out.Differences = s.Differences
 	}
@@ -79,12 +80,12 @@ func (p *PlanWriter) Step(s *Step) error {
 	return p.add(out)
 }
 
-// Changes adds the changes that concern no sector, as the numbers.
-func (p *PlanWriter) Changes(cs []Change) error {
+// Changes adds the changes that concern no single sector, and says what they are.
+func (p *PlanWriter) Changes(what string, cs []Change) error {
 	if p == nil || len(cs) == 0 {
 		return nil
 	}
-	return p.add(planStep{Action: Write, Reason: "sector numbers", Changes: planChanges(cs)})
+	return p.add(planStep{Action: Write, Reason: what, Changes: planChanges(cs)})
 }
 
 func (p *PlanWriter) add(s planStep) error {

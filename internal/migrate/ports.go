@@ -12,6 +12,8 @@ import (
 type Raw struct {
 	// ID is what the key says; the record inside has to agree.
 	ID sector.ID
+	// Key is set where it names no sector: ID is zero then, and Err says why.
+	Key string
 	// Online tells damocles's two workspaces apart.
 	Online bool
 	// Value is the system's own encoding. It belongs to the receiver.

@@ -65,10 +65,13 @@ func BackupDir(repo string) string { return filepath.Join(repo, "backups") }
 func (r *Repo) Each(ctx context.Context, numbers sector.Numbers, fn func(Raw) error) error {
 	return r.repo.Sectors(ctx, func(kv lotus.SectorKV) error {
 		number := abi.SectorNumber(kv.Number)
-		if kv.KeyErr == nil && !numbers.Has(number) {
+		switch {
+		case kv.KeyErr != nil && numbers.All(): // no selection takes what has no number
+			return fn(Raw{Key: kv.Key, Err: kv.KeyErr})
+		case kv.KeyErr != nil || !numbers.Has(number):
 			return nil
 		}
-		return fn(Raw{ID: sector.ID{Miner: r.miner, Number: number}, Value: bytes.Clone(kv.Raw), Err: kv.KeyErr})
+		return fn(Raw{ID: sector.ID{Miner: r.miner, Number: number}, Value: bytes.Clone(kv.Raw)})
 	})
 }
 
@@ -134,6 +137,9 @@ func (r *Repo) begin(ctx context.Context) error {
 	if err := r.fs.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the directory of backups: %w", err)
 	}
+	if err := r.fs.Sweep(dir, lotus.BackupPattern); err != nil {
+		return err
+	}
 	backup := filepath.Join(dir, lotus.BackupName(r.now().UTC()))
 	if err := r.repo.Backup(ctx, backup, r.fs); err != nil {
 		return fmt.Errorf("back the repo up: %w", err)
@@ -169,7 +175,8 @@ func (r *Repo) Finish(ctx context.Context, changes []Change) (Undo, error) {
 		return Undo{}, fmt.Errorf("write into the repo: %w", err)
 	}
 	undo := Undo{Backup: r.backup, Journal: r.journal.path}
-	if err := r.readBack(ctx); err != nil {
+	// From here on there is no turning back, only finishing.
+	if err := r.readBack(context.WithoutCancel(ctx)); err != nil {
 		return undo, err
 	}
 	return undo, r.journal.end()

@@ -1,10 +1,13 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"damocles-manager/internal/durable"
@@ -168,21 +171,23 @@ func FindJournal(dir, given string, commands ...string) (string, error) {
 		return journalOf(given)
 	}
 	path, err := durable.Latest(dir, func(h durable.Header, _ bool) bool {
-		for _, c := range commands {
-			if h.Command == c {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(commands, h.Command)
 	})
 	if err != nil {
-		return "", err
+		return "", journalError("name the journal with --backup, or move away what is none", err)
 	}
 	if path == "" {
-		return "", fault.New("name the journal with --backup", "there is nothing to undo: no journal of a %s in %s",
+		return "", fault.New("name the journal with --backup", "there is nothing to undo: no journal of %s in %s",
 			strings.Join(commands, " or "), dir)
 	}
 	return path, nil
+}
+
+const giveJournal = "give a file that ends in .journal, or the backup that lies beside one"
+
+// journalError adds the next step to an error about a journal that has none.
+func journalError(hint string, err error) error {
+	return fault.New(cmp.Or(fault.HintOf(err), hint), "%w", fault.JSON(err))
 }
 
 // journalOf takes a backup's name for that of the journal which names it.
@@ -196,24 +201,49 @@ func journalOf(given string) (string, error) {
 	}
 	path, err := durable.Latest(filepath.Dir(abs), func(h durable.Header, _ bool) bool { return h.Backup == abs })
 	if err != nil {
-		return "", err
+		return "", journalError(giveJournal, err)
 	}
 	if path == "" {
-		return "", fault.New("give a file that ends in .journal, or the backup that lies beside one",
-			"no journal names %s as its backup", given)
+		return "", fault.New(giveJournal, "no journal names %s as its backup", given)
 	}
 	return path, nil
 }
 
-// CheckJournal refuses a journal that is of another repo or home than target.
-func CheckJournal(path, target string) error {
+// isOfAnother says whether a journal's target is another directory than dir. A
+// journal made through a daemon has an address for its target, and one whose
+// directory is gone may have moved here with it: each key decides for itself then.
+func isOfAnother(target, dir string) bool {
+	if target == dir || !filepath.IsAbs(target) {
+		return false
+	}
+	was, err := os.Stat(target)
+	if err != nil {
+		return false
+	}
+	is, err := os.Stat(dir)
+	return err != nil || !os.SameFile(was, is)
+}
+
+// CheckJournal refuses a journal that is not of one of the commands (or of the
+// undoing of one), and one of another repo or home than dir. What went through a
+// running damocles-manager is known by an address; such a one is taken where the
+// user named it.
+func CheckJournal(path, dir string, named bool, commands ...string) error {
 	j, err := durable.OpenJournal(path)
 	if err != nil {
-		return err
+		return journalError("nothing was changed; name another journal with --backup, a file that ends in .journal", err)
 	}
-	if j.Header.Target != target {
+	h := j.Header
+	if !slices.Contains(commands, h.Command) && h.Command != RollbackCommand {
+		return fault.Refuse("name a journal of "+strings.Join(commands, " or "), "the journal %s is of %s", path, h.Command)
+	}
+	switch byAddress := !filepath.IsAbs(h.Target); {
+	case byAddress && !named:
+		return fault.Refuse("if that one works on this home, name the journal with --backup",
+			"the newest journal, %s, is of the damocles-manager at %s", path, h.Target)
+	case isOfAnother(h.Target, dir):
 		return fault.Refuse("name the journal of this one, or the one that it belongs to",
-			"the journal %s is of %s, not of %s", path, j.Header.Target, target)
+			"the journal %s is of %s, not of %s", path, h.Target, dir)
 	}
 	return nil
 }

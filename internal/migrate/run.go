@@ -22,7 +22,8 @@ type Options struct {
 	// Chunk is how many sectors a job takes at a time: 1 where a sector waits for
 	// the network, more where it does not.
 	Chunk int
-	// Observe is told of every sector, in the order of the source; may be nil.
+	// Observe is told of every sector; may be nil. Those that are written come
+	// when their batch is, the others at once, each in the order of the source.
 	Observe func(Event)
 	// Plan gets every step before it is carried out; may be nil.
 	Plan *PlanWriter
@@ -147,7 +148,7 @@ func (r *run) finish(ctx context.Context, numbers func(context.Context, *Report)
 	if err != nil {
 		return err
 	}
-	if err := r.Plan.Changes(changes); err != nil {
+	if err := r.Plan.Changes("sector numbers", changes); err != nil {
 		return err
 	}
 	if r.DryRun {

@@ -41,6 +41,7 @@ type Change struct {
 // Step is what a plan says of one sector. Carrying out a step twice does no harm.
 type Step struct {
 	ID       sector.ID
+	Key      string // of a record that names no sector; ID is zero then
 	Action   Action
 	State    string // the source's own word
 	Upgraded bool
@@ -60,6 +61,7 @@ type Event struct {
 	Type        string              `json:"type"` // always "sector"
 	Miner       string              `json:"miner"`
 	Number      uint64              `json:"number"`
+	Key         string              `json:"key,omitempty"` // of a record that names no sector: miner and number mean nothing
 	Action      Action              `json:"action"`
 	State       string              `json:"state,omitempty"`
 	Upgraded    bool                `json:"upgraded,omitempty"`
@@ -71,7 +73,7 @@ type Event struct {
 
 func (s *Step) event() Event {
 	return Event{
-		Type: "sector", Miner: sector.MinerString(s.ID.Miner), Number: uint64(s.ID.Number),
+		Type: "sector", Miner: sector.MinerString(s.ID.Miner), Number: uint64(s.ID.Number), Key: s.Key,
 		Action: s.Action, State: s.State, Upgraded: s.Upgraded,
 		Reason: s.Reason, Hint: s.Hint, Differences: s.Differences, Notes: s.Notes,
 	}
@@ -79,6 +81,9 @@ func (s *Step) event() Event {
 
 // ID names the sector of the event, as s-t01000-16.
 func (e Event) ID() string {
+	if e.Key != "" {
+		return e.Key
+	}
 	miner, err := sector.ParseMiner(e.Miner)
 	if err != nil {
 		return e.Miner

@@ -150,7 +150,7 @@ func (c *Client) Call(ctx context.Context, result any, method string, params ...
 	}
 	if err := json.Unmarshal(reply, result); err != nil {
 		return fault.New(fmt.Sprintf("this %s may be newer than this tool: report it with the versions of both", c.opts.Name),
-			"%s answered %s with a result that cannot be read: %s", c, method, c.at.Token.redact(err.Error()))
+			"%s answered %s with a result that cannot be read: %s", c, method, c.at.Token.redact(fault.JSON(err).Error()))
 	}
 	return nil
 }

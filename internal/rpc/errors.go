@@ -110,11 +110,21 @@ func brief(err error) string {
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "the reply broke off"
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), strings.Contains(err.Error(), closedIdle):
 		return "the connection was closed"
 	}
-	return shorten(root(err).Error(), 120)
+	text := root(err).Error()
+	// net/http has no error to test for. The first is of a peer that speaks before
+	// it is asked, as SSH does.
+	if strings.Contains(text, "readLoopPeekFailLocked") || strings.Contains(text, "malformed HTTP") {
+		return "what listens there does not speak HTTP"
+	}
+	return shorten(text, 120)
 }
+
+// closedIdle is what net/http says where a connection that was kept open turns
+// out to be closed by the peer just as a request goes out. It has no value for it.
+const closedIdle = "server closed idle connection"
 
 func mayPass(err error) bool {
 	for _, e := range []error{io.EOF, io.ErrUnexpectedEOF, errSilent, syscall.ECONNREFUSED, syscall.ECONNRESET,
@@ -125,6 +135,9 @@ func mayPass(err error) bool {
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return dns.IsTemporary || dns.IsTimeout
+	}
+	if strings.Contains(err.Error(), closedIdle) {
+		return true
 	}
 	timeout, ok := errors.AsType[net.Error](err)
 	return ok && timeout.Timeout()

@@ -23,12 +23,16 @@ type DamoclesOptions struct {
 	// OnChain answers for the chain node that finalize asks. If nil, sectors 25,
 	// 26, 27, 29, 114 to 116 and 118 are not on chain, as in the fixtures.
 	OnChain func(miner, number uint64) bool
+	// Keep, if set, says what is kept of a state that is imported, or with which
+	// error it is refused.
+	Keep func(number uint64, state json.RawMessage) (json.RawMessage, error)
 }
 
 // DamoclesServer is a damocles-manager that keeps its states in memory.
 type DamoclesServer struct {
 	*Server
 	onChain func(miner, number uint64) bool
+	keep    func(number uint64, state json.RawMessage) (json.RawMessage, error)
 	info    json.RawMessage
 
 	mu     sync.Mutex
@@ -40,6 +44,7 @@ func Damocles(t testing.TB, opts DamoclesOptions) *DamoclesServer {
 	t.Helper()
 	d := &DamoclesServer{
 		onChain: opts.OnChain,
+		keep:    opts.Keep,
 		info:    result(t, "rpc/damocles-manager/GetInfo.json"),
 		states:  map[string]map[string]json.RawMessage{"online": {}, "offline": {}},
 	}
@@ -206,7 +211,13 @@ func (d *DamoclesServer) importSector(params []json.RawMessage) (any, error) {
 	if _, exists := states[id.key()]; exists && string(params[2]) != "true" {
 		return false, nil
 	}
-	states[id.key()] = bytes.Clone(params[1])
+	state := params[1]
+	if d.keep != nil {
+		if state, err = d.keep(id.Number, state); err != nil {
+			return nil, err
+		}
+	}
+	states[id.key()] = bytes.Clone(state)
 	return true, nil
 }
 

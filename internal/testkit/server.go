@@ -28,6 +28,7 @@ const (
 	Denied              // HTTP 401 with no body, whatever the token
 	Silent              // no answer until the client goes away
 	Echo                // HTTP 200 with the request's own headers as text
+	Lost                // the work is done, then the connection is closed without an answer
 )
 
 // Options are common to all stand-ins.
@@ -232,6 +233,9 @@ func (s *Server) allowed(r *http.Request) (admin, ok bool) {
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, req request, f Failure) {
 	switch f {
 	case Close:
+		panic(http.ErrAbortHandler)
+	case Lost:
+		s.answer(httptest.NewRecorder(), r, req)
 		panic(http.ErrAbortHandler)
 	case HTML:
 		w.Header().Set("Content-Type", "text/html")

@@ -49,6 +49,20 @@ func New(out, err io.Writer, o Options) *UI {
 // Out is stdout for results that are text already.
 func (u *UI) Out() io.Writer { return u.out }
 
+// Stderr is stderr for what comes in whole lines, as a log does. It may be
+// written to by several goroutines.
+func (u *UI) Stderr() io.Writer { return stderr{u} }
+
+type stderr struct{ u *UI }
+
+func (s stderr) Write(p []byte) (int, error) {
+	s.u.mu.Lock()
+	defer s.u.mu.Unlock()
+	s.u.clear()
+	defer s.u.redraw()
+	return s.u.err.Write(p)
+}
+
 // Flush writes out what is buffered.
 func (u *UI) Flush() error {
 	u.mu.Lock()

@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"damocles-manager/internal/testkit"
+)
+
+// commR is the CommR of another fixture sector, well formed and wrong.
+const otherCommR = "bagboea4b5abcaio4ac54zb3pvwnbxlz6yxmfsx4h52ymltor54e6ztssufadkpck"
+
+// chainSays is a chain node that says something else of one sector.
+func chainSays(t *testing.T, number uint64, raw json.RawMessage) string {
+	return testkit.Chain(t, testkit.ChainOptions{Sector: func(_, n uint64) (json.RawMessage, bool) { return raw, n == number }}).Multiaddr()
+}
+
+// A sector on which chain and metadata disagree is left behind, with both
+// values; the others are carried.
+func TestChainDisagrees(t *testing.T) {
+	tests := []struct {
+		name   string
+		number uint64
+		chain  json.RawMessage
+		says   []string
+	}{
+		{"another replica", 8, testkit.OnChain(8, otherCommR, ""), []string{"s-t01000-8: failed: the chain's CommR is " + otherCommR + ", the metadata's bagboea4b5abc", "check both"}},
+		{"another key of an upgrade", 20, testkit.OnChain(20, otherCommR, otherCommR), []string{"s-t01000-20: failed: the chain's CommR is " + otherCommR + ", the metadata's bagboea4b5abc"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			repo, home := w.repo("lotus"), w.path("home")
+			r := w.sectorsCmd(home, "import", "--repo", repo, "--chain", chainSays(t, tt.number, tt.chain)).exits(3).readable().
+				says(tt.says...).says("27 written", "1 failed")
+			w.sectorsCmd(home, "state", "1000", fmt.Sprint(tt.number)).complains(1, "")
+			// once they agree, the one that was left behind follows
+			w.sectorsCmd(home, "import", "--repo", repo, "--chain", testkit.Chain(t, testkit.ChainOptions{}).Multiaddr()).exits(3).says("1 written", "27 unchanged")
+			w.paste(r)
+
+			w.emptyRepo("back")
+			w.sectorsCmd(home, "import", "--repo", repo).exits(3)
+			w.export(home, w.path("back"), "--chain", chainSays(t, tt.number, tt.chain)).exits(3).readable().
+				says(tt.says...).says("1 failed", "export failure number: 1")
+			if _, ok := sectors(w.metadata("back"))[fmt.Sprint("/sectors/", tt.number)]; ok {
+				t.Error("it was written nevertheless")
+			}
+		})
+	}
+}
+
+// What the chain no longer has is carried, as lotus-miner has it, and said.
+func TestChainHasItNoLonger(t *testing.T) {
+	w := newWorld(t)
+	repo, home := w.repo("lotus"), w.path("home")
+	w.sectorsCmd(home, "import", "--repo", repo, "--chain", chainSays(t, 8, nil)).exits(3).
+		says("28 written", "s-t01000-8: the chain does not have it (any more): expired or terminated")
+	w.emptyRepo("back")
+	w.export(home, w.path("back"), "--chain", chainSays(t, 8, nil)).exits(0).says("s-t01000-8: the chain does not have it (any more)")
+}
+
+// Finalize asks first, and names what does not fit.
+func TestFinalizeAgainstTheChain(t *testing.T) {
+	tests := []struct {
+		name  string
+		chain json.RawMessage
+		says  string
+	}{
+		{"not there", nil, "s-t01000-117: failed: the chain does not have it"},
+		{"another replica", testkit.OnChain(117, otherCommR, ""), "s-t01000-117: failed: the chain's CommR is " + otherCommR + ", the metadata's bagboea4b5abc"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			home := w.home("home")
+			before := w.sectorsCmd(home, "state", "1000", "117", "--json").exits(0).out
+			args := []string{"finalize", "--miner=1000", "117", "--chain", chainSays(t, 117, tt.chain)}
+			w.sectorsCmd(home, append(args, "--dry-run")...).exits(3).readable().says(tt.says, "\thint: ")
+			w.sectorsCmd(home, append(args, "--really-do-it")...).exits(3).readable().says(tt.says, "\thint: ").never("undo with")
+			if after := w.sectorsCmd(home, "state", "1000", "117", "--json").exits(0).out; after != before {
+				t.Error("it was changed nevertheless")
+			}
+		})
+	}
+	w := newWorld(t)
+	home := w.home("home")
+	w.sectorsCmd(home, "finalize", "--miner=1000", "117", "--really-do-it").complains(5, "--chain").says("not known")
+	w.sectorsCmd(home, "finalize", "--miner=1000", "999", "--really-do-it", "--without-chain").exits(3).says("s-t01000-999", "\thint: ")
+}

@@ -1,0 +1,50 @@
+#!/bin/sh
+# Measures what docs/benchmarks.md says: whole processes, medians of three runs.
+# Needs about 12 GB of disk and 20 minutes, and a machine with nothing else to do.
+#
+# usage: sh scripts/bench.sh [quick]      quick leaves out the million sectors
+set -eu
+cd "$(dirname "$0")/.."
+work=${BENCH_DIR:-$(mktemp -d)}
+trap 'rm -rf "$work"; [ -z "${server:-}" ] || kill "$server" 2>/dev/null || true' EXIT
+mkdir -p "$work"
+
+CGO_ENABLED=0 go build -trimpath -o "$work/damocles-manager" ./cmd/damocles-manager
+go build -o "$work/bench" ./internal/bench
+dm="$work/damocles-manager --quiet"
+
+uname -sr
+grep -m1 'model name' /proc/cpuinfo
+echo "processors: $(nproc), load: $(cut -d' ' -f1-3 /proc/loadavg), $(go version)"
+echo
+
+# pair SECTORS SIZE LABEL: import from a repo, and export into an empty one
+pair() {
+	sectors=$1 label=$3
+	"$work/bench" -repo "$work/lotus" -sectors "$sectors" -size "$2"
+	"$work/bench" -measure "import, $label" -sectors "$sectors" -remove "$work/home" -- \
+		$dm --home "$work/home" util sealer sectors import --repo "$work/lotus"
+	rm -rf "$work/lotus"
+	"$work/bench" -measure "export, $label" -sectors "$sectors" -empty-repo "$work/out" -- \
+		$dm --home "$work/home" util sealer sectors export --miner f01000 metadata --dest-repo "$work/out"
+	rm -rf "$work/out"
+	"$work/bench" -measure "export, $label, without origins" -sectors "$sectors" -empty-repo "$work/out" -- \
+		$dm --home "$work/home" util sealer sectors export --miner f01000 metadata --dest-repo "$work/out" --origins "$work/out/origins"
+	rm -rf "$work/out"
+	"$work/bench" -measure "list, $label" -sectors "$sectors" -- \
+		$dm --home "$work/home" util sealer sectors list --offline --snapup
+	rm -rf "$work/home"
+}
+
+pair 100000 0 "records of 1.5 KB"
+pair 100000 10240 "records of 10 KB"
+[ "${1:-}" = quick ] || pair 1000000 0 "records of 1.5 KB"
+
+echo
+"$work/bench" -serve 127.0.0.1:0 -sectors 3000 -latency 2ms > "$work/addr" &
+server=$!
+while [ ! -s "$work/addr" ]; do sleep 0.1; done
+for jobs in 1 16; do
+	"$work/bench" -measure "import over RPC, 2 ms a call, --jobs $jobs" -sectors 3000 -remove "$work/home" -- \
+		$dm --home "$work/home" util sealer sectors import --api "http://$(cat "$work/addr")" --jobs $jobs
+done
