@@ -18,19 +18,22 @@ grep -m1 'model name' /proc/cpuinfo
 echo "processors: $(nproc), load: $(cut -d' ' -f1-3 /proc/loadavg), $(go version)"
 echo
 
-# pair SECTORS SIZE LABEL: import from a repo, and export into an empty one
+# pair SECTORS SIZE LABEL: import from a repo, export into an empty one, list
 pair() {
 	sectors=$1 label=$3
 	"$work/bench" -repo "$work/lotus" -sectors "$sectors" -size "$2"
-	"$work/bench" -measure "import, $label" -sectors "$sectors" -remove "$work/home" -- \
+	"$work/bench" -measure "import, $label" -sectors "$sectors" -reset "rm -rf $work/home; sync" -- \
 		$dm --home "$work/home" util sealer sectors import --repo "$work/lotus"
 	rm -rf "$work/lotus"
-	"$work/bench" -measure "export, $label" -sectors "$sectors" -empty-repo "$work/out" -- \
-		$dm --home "$work/home" util sealer sectors export --miner f01000 metadata --dest-repo "$work/out"
-	rm -rf "$work/out"
-	"$work/bench" -measure "export, $label, without origins" -sectors "$sectors" -empty-repo "$work/out" -- \
-		$dm --home "$work/home" util sealer sectors export --miner f01000 metadata --dest-repo "$work/out" --origins "$work/out/origins"
-	rm -rf "$work/out"
+	# an export keeps origins, too: each run gets the store as the import left it
+	mv "$work/home/switching/origins" "$work/origins"
+	"$work/bench" -measure "export, $label" -sectors "$sectors" \
+		-reset "rm -rf $work/out $work/now; $work/bench -repo $work/out -sectors 0; cp -R $work/origins $work/now; sync" -- \
+		$dm --home "$work/home" util sealer sectors export --miner f01000 metadata --dest-repo "$work/out" --origins "$work/now"
+	"$work/bench" -measure "export, $label, without origins" -sectors "$sectors" \
+		-reset "rm -rf $work/out $work/now; $work/bench -repo $work/out -sectors 0; sync" -- \
+		$dm --home "$work/home" util sealer sectors export --miner f01000 metadata --dest-repo "$work/out" --origins "$work/now"
+	rm -rf "$work/out" "$work/now" "$work/origins"
 	"$work/bench" -measure "list, $label" -sectors "$sectors" -- \
 		$dm --home "$work/home" util sealer sectors list --offline --snapup
 	rm -rf "$work/home"
@@ -45,6 +48,6 @@ echo
 server=$!
 while [ ! -s "$work/addr" ]; do sleep 0.1; done
 for jobs in 1 16; do
-	"$work/bench" -measure "import over RPC, 2 ms a call, --jobs $jobs" -sectors 3000 -remove "$work/home" -- \
+	"$work/bench" -measure "import over RPC, 2 ms a call, --jobs $jobs" -sectors 3000 -reset "rm -rf $work/home" -- \
 		$dm --home "$work/home" util sealer sectors import --api "http://$(cat "$work/addr")" --jobs $jobs
 done

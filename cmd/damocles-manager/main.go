@@ -3,6 +3,8 @@
 package main
 
 import (
+	"io"
+	"log"
 	"os"
 	"runtime/debug"
 
@@ -17,5 +19,6 @@ func main() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
+	log.SetOutput(io.Discard) // net/http's remarks on its peers: the errors say the same
 	os.Exit(cli.Main())
 }

@@ -35,13 +35,12 @@ func main() {
 	latency := flag.Duration("latency", 2*time.Millisecond, "what a served call takes")
 	name := flag.String("measure", "", "run the command after -- and print the figures under this name")
 	runs := flag.Int("runs", 3, "how often")
-	remove := flag.String("remove", "", "remove this directory before each run")
-	empty := flag.String("empty-repo", "", "make this an empty lotus-miner repo before each run")
+	reset := flag.String("reset", "", "a shell command that puts things back before each run, not timed")
 	flag.Parse()
 	var err error
 	switch {
 	case *name != "":
-		err = measure(*name, *runs, *sectors, resetting(*remove, *empty), flag.Args())
+		err = measure(*name, *runs, *sectors, resetting(*reset), flag.Args())
 	case *repo != "":
 		err = makeRepo(*repo, *fixtures, *sectors, *size)
 	case *serve != "":

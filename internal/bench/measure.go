@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -81,20 +80,16 @@ func runOnce(command []string) (measurement, error) {
 	return m, nil
 }
 
-// resetting returns what puts things back before a run: a directory that the
-// command makes, or an empty repo that it writes into.
-func resetting(remove, emptyRepo string) func() error {
+// resetting returns what puts things back before a run.
+func resetting(script string) func() error {
 	return func() error {
-		for _, dir := range []string{remove, emptyRepo} {
-			if dir != "" {
-				if err := os.RemoveAll(dir); err != nil {
-					return err
-				}
-			}
-		}
-		if emptyRepo == "" {
+		if script == "" {
 			return nil
 		}
-		return makeRepo(emptyRepo, "", 0, 0)
+		out, err := exec.Command("sh", "-c", script).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%s: %w\n%s", script, err, out)
+		}
+		return nil
 	}
 }

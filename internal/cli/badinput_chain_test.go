@@ -60,6 +60,32 @@ func TestChainHasItNoLonger(t *testing.T) {
 	w.export(home, w.path("back"), "--chain", chainSays(t, 8, nil)).exits(0).says("s-t01000-8: the chain does not have it (any more)")
 }
 
+// A chain node that does not know the miner is of another network: nothing is
+// begun that could not be ended.
+func TestChainOfAnotherNetwork(t *testing.T) {
+	node := testkit.Chain(t, testkit.ChainOptions{})
+	ask := func(args ...string) func(*world) []string { return into(append(args, "--chain", node.Multiaddr())...) }
+	says := []string{"ask the chain for the sector numbers of f02000", "actor not found"}
+	check(t, []complaint{
+		{name: "finalize", code: 1, args: ask("finalize", "--miner=2000", "117", "--really-do-it"), says: says, hint: "see the log of chain node"},
+		{name: "export", code: 1, args: ask("export", "--miner=2000", "metadata"), says: says, hint: "see the log of chain node"},
+		{name: "import", code: 1, says: says, hint: "see the log of chain node", args: func(w *world) []string {
+			miner := testkit.Lotus(w.t, testkit.LotusOptions{Options: testkit.Options{
+				Results: map[string]json.RawMessage{"Filecoin.ActorAddress": json.RawMessage(`"t02000"`)},
+			}})
+			return []string{"--home", w.path("new"), "import", "--api", miner.Multiaddr(), "--chain", node.Multiaddr()}
+		}},
+	})
+}
+
+// Nothing to carry is said, not passed over: it may be the wrong home.
+func TestNothingToCarry(t *testing.T) {
+	w := newWorld(t)
+	w.emptyRepo("lotus")
+	w.sectorsCmd(w.path("empty"), "import", "--repo", w.path("lotus")).exits(0).says("lotus-miner has no sectors").never("undo with")
+	w.export(w.path("empty"), w.path("lotus")).exits(0).says("damocles has no sectors of f01000")
+}
+
 // Finalize asks first, and names what does not fit.
 func TestFinalizeAgainstTheChain(t *testing.T) {
 	tests := []struct {

@@ -194,7 +194,7 @@ func TestDaemonOfAnotherHome(t *testing.T) {
 	// it is the one that has the home open
 	db, err := openHomeAsDamocles(w.path("home"), "meta")
 	w.must(err)
-	defer db.Close()
+	defer func() { w.must(db.Close()) }()
 	w.sectorsCmd(w.path("home"), "list", "--offline").exits(0).says("working through the damocles-manager", addr)
 }
 

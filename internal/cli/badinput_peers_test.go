@@ -230,7 +230,7 @@ func TestSomethingElseListens(t *testing.T) {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
-				return nil // it was closed
+				return err // it was closed
 			}
 			fmt.Fprint(conn, "SSH-2.0-OpenSSH_9.6\r\n")
 			if err := conn.Close(); err != nil {
@@ -240,7 +240,7 @@ func TestSomethingElseListens(t *testing.T) {
 	})
 	defer func() {
 		w.must(l.Close())
-		_ = g.Wait() // it returns no error
+		_ = g.Wait() // the listener is closed
 	}()
 	w.addr = l.Addr().String()
 	before := w.tree()

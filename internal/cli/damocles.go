@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -109,6 +110,10 @@ func (a *app) findDaemon(ctx context.Context, side *damoclesSide, loc damocles.L
 		version, err = client.Version(ctx)
 		return err
 	})
+	if errors.Is(err, rpc.ErrNotJSON) && !a.listenGiven && a.unused(loc) {
+		a.ui.Notice("what listens at " + a.listen + " is no damocles-manager")
+		return false, nil
+	}
 	if err != nil {
 		return false, fmt.Errorf("ask what listens at %s: %w", a.listen, err)
 	}
@@ -119,6 +124,19 @@ func (a *app) findDaemon(ctx context.Context, side *damoclesSide, loc damocles.L
 	side.daemon, side.addr, side.ours = client, endpoint.String(), notOurs == nil
 	a.ui.Info(fmt.Sprintf("working through the damocles-manager %s at %s", version, a.listen))
 	return true, nil
+}
+
+// unused says whether there is a home that no program has open.
+func (a *app) unused(loc damocles.Location) bool {
+	if !loc.Exists {
+		return false
+	}
+	cfg, err := damocles.LoadConfig(loc.Dir, a.env.Getenv)
+	if err != nil {
+		return false
+	}
+	use, err := damocles.InUse(loc.Dir, cfg)
+	return err == nil && use == nil
 }
 
 func answers(ctx context.Context, at rpc.Endpoint) bool {

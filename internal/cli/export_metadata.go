@@ -106,7 +106,7 @@ func runExportMetadata(ctx context.Context, a *app, ex exportOptions, o metadata
 	if err := a.checkPlan(&o.writeFlags); err != nil {
 		return err
 	}
-	node, err := a.openChain(ctx, o.chainFlags, o.jobs)
+	node, err := a.openChain(ctx, o.chainFlags, miner, o.jobs)
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func runExportMetadata(ctx context.Context, a *app, ex exportOptions, o metadata
 		return err
 	})
 	if err != nil {
-		return a.interrupted(report, err)
+		return a.interrupted(nil, err) // the repo is written whole or not at all
 	}
 	a.showExport(dir, miner, report, o)
 	return incomplete(report)
@@ -219,7 +219,7 @@ func (a *app) exportNumber(ctx context.Context, target *migrate.Repo, dir string
 		Next: o.nextNumber, Lower: o.lowerNumber, DryRun: o.dryRun, Plan: plan,
 	})
 	if err != nil {
-		return a.interrupted(report, err)
+		return a.interrupted(nil, err) // the repo is written whole or not at all
 	}
 	a.showNumber(dir, miner, report, o)
 	if a.json {
@@ -230,7 +230,10 @@ func (a *app) exportNumber(ctx context.Context, target *migrate.Repo, dir string
 
 // showExport ends with the lines that the original ends with.
 func (a *app) showExport(dir string, miner abi.ActorID, r *migrate.Report, o metadataOptions) {
-	if r.Written == 0 && r.Unchanged > 0 {
+	if r.Empty() {
+		a.ui.Printf("damocles has no sectors of %s\n", sector.MinerString(miner))
+	}
+	if r.AllThere() {
 		a.ui.Printf("the repo has all %d sectors already, equal: nothing was changed\n", r.Unchanged)
 	}
 	a.ui.Summary("export", r)

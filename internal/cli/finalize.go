@@ -52,6 +52,9 @@ or, where the home is opened directly, through --chain. Without a node,
 }
 
 func runFinalize(ctx context.Context, a *app, o finalizeOptions, numbers []string) (err error) {
+	if o.miner == "" {
+		return fault.BadUsage("give it as in `finalize --miner f01000 …`", "finalize needs --miner: no miner given")
+	}
 	var ids []sector.ID
 	for _, n := range numbers {
 		id, err := parseID(o.miner, n)
@@ -67,7 +70,7 @@ func runFinalize(ctx context.Context, a *app, o finalizeOptions, numbers []strin
 		return err
 	}
 	o.without = o.withoutChain
-	node, err := a.openChain(ctx, o.chainFlags, 1)
+	node, err := a.openChain(ctx, o.chainFlags, ids[0].Miner, 1)
 	if err != nil {
 		return err
 	}

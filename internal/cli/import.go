@@ -80,7 +80,7 @@ func runImport(ctx context.Context, a *app, o importOptions) (err error) {
 		return err
 	}
 	defer closing(&err, from)
-	node, err := a.openChain(ctx, o.chainFlags, o.jobs)
+	node, err := a.openChain(ctx, o.chainFlags, from.miner, o.jobs)
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,10 @@ func (a *app) daemonTarget(to *damoclesSide, jobs int, command string, miner abi
 }
 
 func (a *app) showImport(to *damoclesSide, from *lotusSide, r *migrate.Report) {
-	if r.Written == 0 && r.Unchanged > 0 {
+	if r.Empty() {
+		a.ui.Printf("lotus-miner has no sectors\n")
+	}
+	if r.AllThere() {
 		a.ui.Printf("damocles has all %d sectors already, equal: nothing was changed\n", r.Unchanged)
 	}
 	if from.remote && r.Written > 0 {

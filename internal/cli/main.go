@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -46,7 +45,6 @@ var errIncomplete = errors.New("some sectors were left behind")
 
 // Main runs the command line of this process and returns its exit code.
 func Main() int {
-	log.SetOutput(io.Discard) // net/http's remarks on peers, which are errors here
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	env := Env{

@@ -64,6 +64,9 @@ func (a *app) interrupted(r *migrate.Report, err error) error {
 	if r != nil && r.Written > 0 && !r.DryRun {
 		a.ui.Notice(fmt.Sprintf("stopped after %d sectors", r.Written))
 	}
+	if r != nil && r.Written > 0 && !r.DryRun && fault.KindOf(err) == fault.Refused {
+		return fault.New(fault.HintOf(err), "%s", err.Error()) // a refusal promises that nothing was changed
+	}
 	if fault.HintOf(err) != "" || fault.KindOf(err) != fault.Failed {
 		return err
 	}

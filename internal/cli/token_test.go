@@ -76,6 +76,9 @@ func TestTokensStaySecret(t *testing.T) {
 		good := testkit.Chain(t, testkit.ChainOptions{Options: testkit.Options{Token: node}})
 		for way, give := range tokenWays() {
 			for _, loud := range []string{"--verbose", "--json"} {
+				if loud == "--json" && how != testkit.Pass && how != testkit.Echo {
+					continue // the errors are the same
+				}
 				w := newWorld(t)
 				w.patience = 200 * time.Millisecond
 				home := w.home("home")

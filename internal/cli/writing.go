@@ -10,12 +10,14 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/spf13/pflag"
 
 	"damocles-manager/internal/chain"
 	"damocles-manager/internal/fault"
 	"damocles-manager/internal/migrate"
 	"damocles-manager/internal/rpc"
+	"damocles-manager/internal/sector"
 )
 
 // writeFlags are what every command has that changes something.
@@ -89,8 +91,9 @@ func (c *chainFlags) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.chain, "chain", "", "a chain node to ask for what only the chain knows: a multiaddr, a URL or TOKEN:MULTIADDR (env FULLNODE_API_INFO)")
 }
 
-// openChain dials the chain node, nil where none was named.
-func (a *app) openChain(ctx context.Context, c chainFlags, jobs int) (migrate.Chain, error) {
+// openChain dials the chain node, nil where none was named. One that cannot say
+// which numbers the miner has used is found out now, and not at the end.
+func (a *app) openChain(ctx context.Context, c chainFlags, miner abi.ActorID, jobs int) (migrate.Chain, error) {
 	if c.chain != "" && c.without {
 		return nil, fault.BadUsage("give one of them", "--chain and --without-chain are both given")
 	}
@@ -114,8 +117,13 @@ func (a *app) openChain(ctx context.Context, c chainFlags, jobs int) (migrate.Ch
 	if err != nil {
 		return nil, err
 	}
+	at := migrate.NewChainNode(node.At(head))
+	if _, _, err := at.HighestAllocated(ctx, miner); err != nil {
+		return nil, fault.New(cmp.Or(fault.HintOf(err), "check that the chain node is of the miner's network, and in sync"),
+			"ask the chain for the sector numbers of %s: %w", sector.MinerString(miner), err)
+	}
 	a.ui.Info(fmt.Sprintf("asking the chain node at %s as of epoch %d", endpoint, head.Height))
-	return migrate.NewChainNode(node.At(head)), nil
+	return at, nil
 }
 
 // greet makes the first call to a peer. All of them answer it at once, so one

@@ -190,8 +190,8 @@ func (d *Daemon) NumberChange(context.Context, abi.ActorID, uint64) (*Change, bo
 
 // Finish ends the journal.
 func (d *Daemon) Finish(context.Context, []Change) (Undo, error) {
-	path := d.journal.path
-	return Undo{Journal: path}, d.journal.end()
+	err := d.journal.end()
+	return d.journal.undo(), err
 }
 
 // Abandon keeps the journal open for the next run: what was written stays.

@@ -46,10 +46,11 @@ func OriginsDir(home string) string { return filepath.Join(home, "switching", "o
 func (h *Home) Each(ctx context.Context, numbers sector.Numbers, fn func(Raw) error) error {
 	for _, ws := range []damocles.Workspace{damocles.Offline, damocles.Online} {
 		err := h.home.Each(ctx, ws, nil, func(kv damocles.KV) error {
+			named := kv.KeyErr == nil
 			switch {
-			case kv.KeyErr != nil && numbers.All(): // no selection takes what has no number
+			case !named && numbers.All(): // no selection takes what has no number
 				return fn(Raw{Key: kv.Key, Err: kv.KeyErr})
-			case kv.KeyErr != nil || !numbers.Has(kv.Number):
+			case !named || !numbers.Has(kv.Number):
 				return nil
 			}
 			return fn(Raw{
@@ -156,8 +157,8 @@ func (h *Home) Finish(ctx context.Context, changes []Change) (Undo, error) {
 			return Undo{}, err
 		}
 	}
-	path := h.journal.path
-	return Undo{Journal: path}, h.journal.end()
+	err := h.journal.end()
+	return h.journal.undo(), err
 }
 
 // Abandon keeps the journal open for the next run: what was written stays.

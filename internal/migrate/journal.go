@@ -34,20 +34,33 @@ func (r *recorder) open() (*durable.Journal, error) {
 		return nil, err
 	}
 	if path != "" {
-		r.j, err = r.fs.ResumeJournal(path)
-	} else {
-		if err := r.fs.MkdirAll(r.dir, 0o700); err != nil {
-			return nil, fmt.Errorf("make the journal's directory: %w", err)
-		}
-		r.header.Started = r.now().UTC()
-		path = filepath.Join(r.dir, durable.JournalName(r.header.Command, r.header.Started))
-		r.j, err = r.fs.CreateJournal(path, r.header)
+		err := r.resume(path) // before r.j is read: an expression promises no order
+		return r.j, err
 	}
-	if err != nil {
+	if err := r.fs.MkdirAll(r.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the journal's directory: %w", err)
+	}
+	r.header.Started = r.now().UTC()
+	path = filepath.Join(r.dir, durable.JournalName(r.header.Command, r.header.Started))
+	if r.j, err = r.fs.CreateJournal(path, r.header); err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
 	r.path = path
 	return r.j, nil
+}
+
+// resume goes on with a journal. Its backup is the one that was made before all
+// of its runs, and the one to name.
+func (r *recorder) resume(path string) error {
+	begun, err := durable.OpenJournal(path)
+	if err == nil {
+		r.j, err = r.fs.ResumeJournal(path)
+	}
+	if err != nil {
+		return fmt.Errorf("open the journal: %w", err)
+	}
+	r.path, r.header.Backup = path, begun.Header.Backup
+	return nil
 }
 
 func (r *recorder) unended() (string, error) {
@@ -92,6 +105,14 @@ func (r *recorder) sync() error {
 	return nil
 }
 
+// undo names the files of the journal, where there is one.
+func (r *recorder) undo() Undo {
+	if r.path == "" {
+		return Undo{}
+	}
+	return Undo{Backup: r.header.Backup, Journal: r.path}
+}
+
 // end closes the journal as complete. Where this run changed nothing, one that
 // an interrupted run left open is complete now, too.
 func (r *recorder) end() error {
@@ -100,8 +121,8 @@ func (r *recorder) end() error {
 		if err != nil || path == "" {
 			return err
 		}
-		if r.j, err = r.fs.ResumeJournal(path); err != nil {
-			return fmt.Errorf("open the journal: %w", err)
+		if err := r.resume(path); err != nil {
+			return err
 		}
 	}
 	j := r.j

@@ -29,7 +29,6 @@ type Repo struct {
 
 	tx      *lotus.Tx
 	changes int
-	backup  string
 }
 
 var (
@@ -65,10 +64,11 @@ func BackupDir(repo string) string { return filepath.Join(repo, "backups") }
 func (r *Repo) Each(ctx context.Context, numbers sector.Numbers, fn func(Raw) error) error {
 	return r.repo.Sectors(ctx, func(kv lotus.SectorKV) error {
 		number := abi.SectorNumber(kv.Number)
+		named := kv.KeyErr == nil
 		switch {
-		case kv.KeyErr != nil && numbers.All(): // no selection takes what has no number
+		case !named && numbers.All(): // no selection takes what has no number
 			return fn(Raw{Key: kv.Key, Err: kv.KeyErr})
-		case kv.KeyErr != nil || !numbers.Has(number):
+		case !named || !numbers.Has(number):
 			return nil
 		}
 		return fn(Raw{ID: sector.ID{Miner: r.miner, Number: number}, Value: bytes.Clone(kv.Raw)})
@@ -144,7 +144,7 @@ func (r *Repo) begin(ctx context.Context) error {
 	if err := r.repo.Backup(ctx, backup, r.fs); err != nil {
 		return fmt.Errorf("back the repo up: %w", err)
 	}
-	r.backup, r.journal.header.Backup = backup, backup
+	r.journal.header.Backup = backup
 	tx, err := r.repo.Begin()
 	if err != nil {
 		return fmt.Errorf("begin to write into the repo: %w", err)
@@ -161,7 +161,8 @@ func (r *Repo) Finish(ctx context.Context, changes []Change) (Undo, error) {
 		}
 	}
 	if r.tx == nil {
-		return Undo{}, r.journal.end()
+		err := r.journal.end()
+		return r.journal.undo(), err
 	}
 	if err := r.journal.sync(); err != nil {
 		return Undo{}, err
@@ -174,7 +175,7 @@ func (r *Repo) Finish(ctx context.Context, changes []Change) (Undo, error) {
 	if err := tx.Commit(); err != nil {
 		return Undo{}, fmt.Errorf("write into the repo: %w", err)
 	}
-	undo := Undo{Backup: r.backup, Journal: r.journal.path}
+	undo := r.journal.undo()
 	// From here on there is no turning back, only finishing.
 	if err := r.readBack(context.WithoutCancel(ctx)); err != nil {
 		return undo, err

@@ -118,6 +118,16 @@ func (r *Report) Clean() bool {
 	return r.Conflicts == 0 && r.Unfinished == 0 && r.Failed == 0 && r.Missing == 0
 }
 
+// AllThere says that the target had every sector that should come along.
+func (r *Report) AllThere() bool {
+	return r.Written == 0 && r.Unchanged > 0 && r.Conflicts == 0 && r.Failed == 0 && r.Missing == 0
+}
+
+// Empty says that there was no sector at all.
+func (r *Report) Empty() bool {
+	return r.Written+r.Unchanged+r.Unfinished+r.SkippedTotal() == 0 && r.Clean()
+}
+
 // SkippedTotal is how many were skipped for any reason.
 func (r *Report) SkippedTotal() int {
 	total := 0
