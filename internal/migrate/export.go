@@ -179,28 +179,46 @@ func (ex *Export) carry(ctx context.Context, s *Step, rec *sector.Record, value 
 		s.Action = Unchanged
 		return nil
 	}
-	var encoded []byte
+	var want encodedSector
 	if unchanged {
-		encoded, err = ex.restore(s, rec, origin.Value)
+		want, err = ex.restore(s, rec, origin.Value)
 	} else {
-		encoded, err = ex.convert(s, rec, origin, held.Offline)
+		want, err = ex.convert(s, rec, origin, held.Offline)
 	}
 	if err != nil {
 		s.failErr(err)
 		return nil
 	}
-	return ex.compare(s, held.Offline, encoded, value)
+	return ex.compare(s, held.Offline, want, value)
+}
+
+// encodedSector is a record for the repo, and what it says.
+type encodedSector struct {
+	raw  []byte
+	info *lotus.SectorInfo
+}
+
+// decoded goes by what the bytes say, not by what they were made of.
+func decoded(raw []byte, err error) (encodedSector, error) {
+	if err != nil {
+		return encodedSector{}, err
+	}
+	info, err := lotus.Decode(raw)
+	if err != nil {
+		return encodedSector{}, fmt.Errorf("decode what was encoded: %w", err)
+	}
+	return encodedSector{raw, info}, nil
 }
 
 // restore returns a sector as lotus-miner had it, but for a state that
 // lotus-miner would act on at its start.
-func (ex *Export) restore(s *Step, rec *sector.Record, value []byte) ([]byte, error) {
+func (ex *Export) restore(s *Step, rec *sector.Record, value []byte) (encodedSector, error) {
 	info, err := lotus.Decode(value)
 	if err != nil {
-		return nil, fmt.Errorf("decode its origin: %w", err)
+		return encodedSector{}, fmt.Errorf("decode its origin: %w", err)
 	}
 	if ex.KeepStates || !lotus.Transient(info.State) {
-		return value, nil
+		return encodedSector{value, info}, nil
 	}
 	if old := info.Record(ex.Miner); old.Update != nil && !rec.Upgraded {
 		// In Proving, an update that never reached the chain would pass for one that did.
@@ -208,18 +226,18 @@ func (ex *Export) restore(s *Step, rec *sector.Record, value []byte) ([]byte, er
 		return ex.encode(s, rec, info)
 	}
 	s.note("state-changed", "it was in "+info.State+", which lotus-miner acts on at its start: it returns as Proving")
-	return lotus.WithState(value, "Proving")
+	return decoded(lotus.WithState(value, "Proving"))
 }
 
 // convert writes a sector from its present record. What lotus-miner alone keeps
 // comes from its origin, or else from the record that is written over.
-func (ex *Export) convert(s *Step, rec *sector.Record, origin *Origin, have []byte) ([]byte, error) {
+func (ex *Export) convert(s *Step, rec *sector.Record, origin *Origin, have []byte) (encodedSector, error) {
 	var base *lotus.SectorInfo
 	var err error
 	switch {
 	case origin != nil:
 		if base, err = lotus.Decode(origin.Value); err != nil {
-			return nil, fmt.Errorf("decode its origin: %w", err)
+			return encodedSector{}, fmt.Errorf("decode its origin: %w", err)
 		}
 	case have != nil:
 		if base, err = lotus.Decode(have); err != nil {
@@ -229,32 +247,28 @@ func (ex *Export) convert(s *Step, rec *sector.Record, origin *Origin, have []by
 	return ex.encode(s, rec, base)
 }
 
-func (ex *Export) encode(s *Step, rec *sector.Record, base *lotus.SectorInfo) ([]byte, error) {
+func (ex *Export) encode(s *Step, rec *sector.Record, base *lotus.SectorInfo) (encodedSector, error) {
 	info, notes, err := lotus.FromRecord(rec, base)
 	s.Notes = append(s.Notes, notes...)
 	if err != nil {
-		return nil, err
+		return encodedSector{}, err
 	}
-	return lotus.Encode(info)
+	return decoded(lotus.Encode(info))
 }
 
 // compare holds what is to be written against what the repo has.
-func (ex *Export) compare(s *Step, have, encoded, value []byte) error {
-	info, err := lotus.Decode(encoded)
-	if err != nil {
-		return fmt.Errorf("decode what was encoded for %s: %w", s.ID, err)
-	}
-	want := info.Record(ex.Miner)
+func (ex *Export) compare(s *Step, have []byte, encoded encodedSector, value []byte) error {
+	want := encoded.info.Record(ex.Miner)
 	origin, err := ex.Origins.news(&Origin{System: Damocles, ID: s.ID, Fingerprint: want.Fingerprint(), Value: value})
 	if err != nil {
 		return err
 	}
-	change := Change{Store: metadataStore, Key: sectorKey(s.ID.Number), Before: have, After: encoded}
+	change := Change{Store: metadataStore, Key: sectorKey(s.ID.Number), Before: have, After: encoded.raw}
 	switch {
 	case have == nil:
 		s.write(change, origin)
 		return nil
-	case bytes.Equal(have, encoded):
+	case bytes.Equal(have, encoded.raw):
 		s.Action = Unchanged
 		return nil
 	}

@@ -43,7 +43,17 @@ type Import struct {
 // Run carries the sectors over. The report is there with an error, too, and
 // says how far it came.
 func (im *Import) Run(ctx context.Context) (*Report, error) {
-	return execute(ctx, im.Options, im.Source, im.Target, im.Origins, im.plan, im.numbers)
+	// Numbers that cannot be read are found out before anything is written.
+	who := []Numbered{im.Source}
+	if im.Chain != nil {
+		who = append(who, chainNumbers{im.Chain})
+	}
+	used, err := highestOf(ctx, im.Miner, who...)
+	if err != nil {
+		return &Report{DryRun: im.DryRun}, err
+	}
+	return execute(ctx, im.Options, im.Source, im.Target, im.Origins, im.plan,
+		func(ctx context.Context, report *Report) ([]Change, error) { return im.numbers(ctx, used, report) })
 }
 
 func (im *Import) plan(ctx context.Context, raw Raw) (*Step, error) {
@@ -206,15 +216,18 @@ func (im *Import) compare(s *Step, have, encoded []byte, want *sector.Record, or
 
 func offlineKey(id sector.ID) string { return damocles.StateKey(damocles.Offline, id.Miner, id.Number) }
 
-// numbers makes damocles count on above every number that any side knows.
-func (im *Import) numbers(ctx context.Context, report *Report) ([]Change, error) {
-	who := []Numbered{im.Source, im.Target}
-	if im.Chain != nil {
-		who = append(who, chainNumbers{im.Chain})
-	}
-	h, err := highestOf(ctx, im.Miner, who...)
-	if err != nil || !h.known {
+// numbers makes damocles count on above every number that any side knows; used
+// is the highest that lotus-miner and the chain know.
+func (im *Import) numbers(ctx context.Context, used highest, report *Report) ([]Change, error) {
+	h, err := highestOf(ctx, im.Miner, im.Target)
+	if err != nil {
 		return nil, err
+	}
+	if used.known {
+		h.add(used.n)
+	}
+	if !h.known {
+		return nil, nil
 	}
 	report.Numbers.Last = h.ptr()
 	change, ok, err := im.Target.NumberChange(ctx, im.Miner, h.n)
