@@ -14,7 +14,6 @@ import (
 	"damocles-manager/internal/lotus"
 	"damocles-manager/internal/migrate"
 	"damocles-manager/internal/sector"
-	"damocles-manager/internal/ui"
 )
 
 type metadataOptions struct {
@@ -143,10 +142,11 @@ func runExportMetadata(ctx context.Context, a *app, ex exportOptions, o metadata
 	}
 	defer planned(&err)
 
-	progress := &ui.Progress{}
+	source := a.exportSource(from, miner, o.jobs)
+	progress := a.progress(ctx, source, miner, sector.Numbers{})
 	run := migrate.Export{
 		Options: a.runOptions(sector.Numbers{}, o.writeFlags, o.override, plan, progress),
-		Source:  a.exportSource(from, miner, o.jobs), Target: target, Origins: origins, Chain: node,
+		Source:  source, Target: target, Origins: origins, Chain: node,
 		KeepStates: o.keepStates, Next: o.next(), LowerNumber: o.lowerNumber,
 	}
 	run.Miner = miner

@@ -9,7 +9,6 @@ import (
 
 	"damocles-manager/internal/migrate"
 	"damocles-manager/internal/sector"
-	"damocles-manager/internal/ui"
 )
 
 type importOptions struct {
@@ -103,7 +102,7 @@ func runImport(ctx context.Context, a *app, o importOptions) (err error) {
 	}
 	defer planned(&err)
 
-	progress := &ui.Progress{}
+	progress := a.progress(ctx, from.source, from.miner, numbers)
 	im := migrate.Import{
 		Options:           a.runOptions(numbers, o.writeFlags, o.override, plan, progress),
 		Source:            from.source,

@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/filecoin-project/go-state-types/abi"
 
 	"damocles-manager/internal/fault"
 	"damocles-manager/internal/lotus"
@@ -22,6 +25,20 @@ func (a *app) runOptions(numbers sector.Numbers, w writeFlags, override bool, pl
 			a.ui.Sector(e)
 		},
 	}
+}
+
+// progress counts a source's sectors where somebody looks on, so that the time
+// left can be told. A source that cannot be counted shows its rate alone.
+func (a *app) progress(ctx context.Context, source migrate.Source, miner abi.ActorID, numbers sector.Numbers) *ui.Progress {
+	p := &ui.Progress{}
+	counted, ok := source.(migrate.Counted)
+	if !ok || !a.ui.Draws() {
+		return p
+	}
+	if total, err := counted.Count(ctx, miner, numbers); err == nil { // the run itself says what is wrong
+		p.SetTotal(total)
+	}
+	return p
 }
 
 // openOrigins opens the store of origins of a damocles, nil where there is no

@@ -14,27 +14,33 @@ func (h *Home) HighestNumber(ctx context.Context, miner abi.ActorID) (highest ui
 	highest, known, err = h.LastNumber(miner)
 	for _, ws := range []Workspace{Online, Offline} {
 		if err == nil {
-			err = h.eachNumber(ctx, ws, miner, func(n uint64) { highest, known = max(highest, n), true })
+			err = h.EachNumber(ctx, ws, &miner, func(n abi.SectorNumber) { highest, known = max(highest, uint64(n)), true })
 		}
 	}
 	return highest, known, err
 }
 
-func (h *Home) eachNumber(ctx context.Context, ws Workspace, miner abi.ActorID, fn func(uint64)) error {
+// EachNumber calls fn with the number of every sector of the workspace, or of
+// one miner in it. It reads keys only; a key that names no sector is left out.
+func (h *Home) EachNumber(ctx context.Context, ws Workspace, miner *abi.ActorID, fn func(abi.SectorNumber)) error {
 	db, err := h.db(ws.Collection())
 	if err != nil || db == nil {
 		return err
 	}
+	prefix := ws.prefix()
+	if miner != nil {
+		prefix = ws.minerPrefix(*miner)
+	}
 	txn := db.NewTransaction(false)
 	defer txn.Discard()
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte(ws.minerPrefix(miner))})
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte(prefix)})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if _, number, err := ParseStateKey(ws, string(it.Item().Key())); err == nil {
-			fn(uint64(number))
+			fn(number)
 		}
 	}
 	return nil

@@ -134,7 +134,11 @@ func (s scenario) measure(t *testing.T) expected {
 }
 
 // tally counts what the kills met with.
-type tally struct{ runs, kills, landed, torn, nothing, part, all, undone int }
+type tally struct {
+	runs, kills, landed, torn, nothing, part, all, undone int
+	// last is how long a whole run took lately: others work on this machine, too.
+	last time.Duration
+}
 
 func killed(t *testing.T, name string) {
 	t.Parallel()
@@ -238,6 +242,7 @@ func (r *killRun) finish() {
 	r.Helper()
 	r.tell("run again")
 	c := run(r, r.args(r.dir)...).exits(r.code)
+	r.sum.last = (r.sum.last + c.took) / 2
 	if strings.Contains(c.stderr.String(), "error:") {
 		r.Fatalf("the run after an interruption complains:\n%s", c.report())
 	}
@@ -281,7 +286,7 @@ func (r *killRun) sourceDigest() string {
 // was faster.
 func (r *killRun) kill() (finished bool) {
 	r.Helper()
-	delay := time.Duration(r.rand.Int64N(int64(r.took) * 6 / 5)) // others work on this machine, too
+	delay := time.Duration(r.rand.Int64N(int64(max(r.took, r.sum.last)) * 6 / 5))
 	c := start(r, nil, sectorsCmd(r.args(r.dir))...).after(delay, os.Kill)
 	r.sum.kills++
 	if c.killed() {

@@ -36,10 +36,13 @@ func (p *Progress) Line(verb string, elapsed time.Duration) string {
 	return fmt.Sprintf("%s %d of %d sectors, %.0f/s, %s left", verb, done, total, rate, left)
 }
 
+// Draws says whether progress is shown at all.
+func (u *UI) Draws() bool { return u.Terminal && !u.Quiet && !u.JSON }
+
 // While runs work, and shows its progress twice a second where stderr is a
 // terminal and nobody asked for quiet or JSON.
 func (u *UI) While(ctx context.Context, verb string, p *Progress, work func(context.Context) error) error {
-	if !u.Terminal || u.Quiet || u.JSON {
+	if !u.Draws() {
 		return work(ctx)
 	}
 	start := time.Now()
