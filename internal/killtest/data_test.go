@@ -54,7 +54,7 @@ func (s *worlds) get(t testing.TB, name string, fill func(dir string)) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dir == "" {
-		dir, err := os.MkdirTemp("", "killtest")
+		dir, err := os.MkdirTemp("", "killtest") //nolint:usetesting // it outlives the test that makes it
 		must(t, err)
 		s.dir, s.got = dir, map[string]bool{}
 	}

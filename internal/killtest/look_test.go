@@ -86,7 +86,7 @@ func copiedHome(t testing.TB, home string, how func(badger.Options) badger.Optio
 		return records{}
 	}
 	dir := t.TempDir()
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	for _, name := range []string{"meta", "offline_meta", "sector-index"} {
 		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join(home, name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
@@ -125,7 +125,7 @@ func levelDB(t testing.TB, dir string, o *opt.Options) records {
 func copiedRepo(t testing.TB, repo string) records {
 	t.Helper()
 	dir := t.TempDir()
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	must(t, os.CopyFS(metadataDir(dir), os.DirFS(metadataDir(repo))))
 	return repoRecords(t, dir, false)
 }

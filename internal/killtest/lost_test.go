@@ -65,7 +65,7 @@ func (g *gate) serve(l net.Listener) {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
-				return nil
+				return nil //nolint:nilerr // the listener was closed
 			}
 			g.work.Go(func() error { return g.pass(l, conn) })
 		}
