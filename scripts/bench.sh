@@ -40,10 +40,7 @@ pair() {
 }
 
 pair 100000 0 "records of 1.5 KB"
-pair 100000 10240 "records of 10 KB"
 [ "${1:-}" = quick ] || pair 1000000 0 "records of 1.5 KB"
-
-echo
 "$work/bench" -serve 127.0.0.1:0 -sectors 3000 -latency 2ms > "$work/addr" &
 server=$!
 while [ ! -s "$work/addr" ]; do sleep 0.1; done
@@ -51,3 +48,7 @@ for jobs in 1 16; do
 	"$work/bench" -measure "import over RPC, 2 ms a call, --jobs $jobs" -sectors 3000 -reset "rm -rf $work/home" -- \
 		$dm --home "$work/home" util sealer sectors import --api "http://$(cat "$work/addr")" --jobs $jobs
 done
+kill "$server"
+server=
+
+pair 100000 10240 "records of 10 KB"

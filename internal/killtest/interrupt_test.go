@@ -60,5 +60,5 @@ func (r *killRun) settled() {
 		}
 	}
 	expectedFiles(r, home, homeFilesMeanwhile)
-	expectedFiles(r, dest, repoFiles)
+	expectedFiles(r, dest, repoFilesMeanwhile)
 }

@@ -295,6 +295,9 @@ func (r *killRun) kill() (finished bool) {
 		if r.into == "home" && r.rand.IntN(4) == 0 {
 			r.tear()
 		}
+		if r.rand.IntN(4) == 0 {
+			r.tearOrigins()
+		}
 	} else {
 		r.tell("finished before %v", delay.Round(time.Millisecond))
 		c.exits(r.code)
@@ -318,12 +321,30 @@ func (r *killRun) tear() {
 	if len(first) < header+2000 {
 		return
 	}
-	f, err := os.OpenFile(logs[len(logs)-1], os.O_WRONLY|os.O_APPEND, 0)
+	r.add(logs[len(logs)-1], first[header:header+1+r.rand.IntN(1000)])
+}
+
+// tearOrigins is the same for the store of origins: half a record of its journal.
+func (r *killRun) tearOrigins() {
+	r.Helper()
+	logs, err := filepath.Glob(filepath.Join(r.dir, "home", "switching", "origins", "*.log"))
 	must(r, err)
-	_, err = f.Write(first[header : header+1+r.rand.IntN(1000)])
+	if len(logs) == 0 {
+		return
+	}
+	const length, full = 1000, 1
+	chunk := append([]byte{1, 2, 3, 4, length & 0xff, length >> 8, full}, make([]byte, length)...)
+	r.add(logs[len(logs)-1], chunk[:1+r.rand.IntN(len(chunk)-1)])
+}
+
+func (r *killRun) add(path string, torn []byte) {
+	r.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	must(r, err)
+	_, err = f.Write(torn)
 	must(r, err, f.Close())
 	r.sum.torn++
-	r.tell("torn")
+	r.tell("torn: %s", filepath.Base(path))
 }
 
 // between looks at what a kill has left behind.

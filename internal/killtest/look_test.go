@@ -256,9 +256,10 @@ var (
 		`|switching/origins/` + levelDBFiles +
 		`|switching/journal/(import|rollback)-` + stamp + `\.journal` +
 		`|switching/mended/\d{8}T\d{6}\.\d{3}Z-(meta|offline_meta|sector-index)-\d{6}\.vlog)$`)
-	// What Badger itself could not make whole on a full disk, and writes over at its
-	// next start.
-	homeFilesMeanwhile = regexp.MustCompile(homeFiles.String() + `|^(meta|offline_meta)/(MANIFEST-REWRITE|LOCK)$`)
+	// What Badger and LevelDB themselves could not make whole on a full disk, and
+	// write over or remove at their next start.
+	repoFilesMeanwhile = regexp.MustCompile(repoFiles.String() + `|^datastore/metadata/CURRENT\.\d+$`)
+	homeFilesMeanwhile = regexp.MustCompile(homeFiles.String() + `|^(meta|offline_meta)/(MANIFEST-REWRITE|LOCK)$|^switching/origins/CURRENT\.\d+$`)
 
 	repoFiles = regexp.MustCompile(`^(datastore/metadata/` + levelDBFiles +
 		`|backups/(damocles-manager-` + stamp + `\.backup\.cbor|(export|rollback)-` + stamp + `\.journal))$`)

@@ -137,11 +137,6 @@ func (r *Report) SkippedTotal() int {
 	return total
 }
 
-// Count adds a sector that was dealt with outside a run.
-func (r *Report) Count(e Event) {
-	r.add(&Step{Action: e.Action, State: e.State, Upgraded: e.Upgraded, Notes: e.Notes})
-}
-
 func (r *Report) add(s *Step) {
 	for _, n := range s.Notes {
 		if r.Notes == nil {
