@@ -81,11 +81,26 @@ func exitCode(ctx context.Context, err error) int {
 		return exitUsage
 	case fault.KindOf(err) == fault.Refused:
 		return exitRefused
-	case errors.Is(err, errIncomplete):
+	case isOnly(err, errIncomplete):
 		return exitIncomplete
 	default:
 		return exitFailed
 	}
+}
+
+// isOnly says whether err is target and nothing besides: a database that could
+// not be closed must not hide behind sectors that were left behind.
+func isOnly(err, target error) bool {
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the outermost one is meant
+	if !ok {
+		return errors.Is(err, target)
+	}
+	for _, e := range joined.Unwrap() {
+		if !isOnly(e, target) {
+			return false
+		}
+	}
+	return true
 }
 
 // explain prints the error with its next step.
