@@ -91,7 +91,7 @@ func exitCode(ctx context.Context, err error) int {
 // isOnly says whether err is target and nothing besides: a database that could
 // not be closed must not hide behind sectors that were left behind.
 func isOnly(err, target error) bool {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the outermost one is meant
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return errors.Is(err, target)
 	}
