@@ -263,7 +263,7 @@ func (ex *Export) compare(s *Step, have []byte, encoded encodedSector, value []b
 	if err != nil {
 		return err
 	}
-	change := Change{Store: metadataStore, Key: sectorKey(s.ID.Number), Before: have, After: encoded.raw}
+	change := Change{Store: metadataStore, Key: lotus.SectorKey(uint64(s.ID.Number)), Before: have, After: encoded.raw}
 	switch {
 	case have == nil:
 		s.write(change, origin)

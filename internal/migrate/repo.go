@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -51,10 +50,6 @@ func NewRepo(repo *lotus.Repo, dir, command string, miner abi.ActorID, fs durabl
 // metadataStore is the name under which the repo's database stands in plans and
 // journals.
 const metadataStore = "metadata"
-
-func sectorKey(number abi.SectorNumber) string {
-	return "/sectors/" + strconv.FormatUint(uint64(number), 10)
-}
 
 // BackupDir is where a repo keeps the backups and journals of what was written
 // into it.

@@ -427,7 +427,7 @@ func repoStep(t *testing.T, target Target, number uint64) *Step {
 		t.Fatal(err)
 	}
 	s := &Step{ID: id}
-	s.write(Change{Store: metadataStore, Key: sectorKey(id.Number), Before: held.Offline, After: []byte(time.Now().String())}, nil)
+	s.write(Change{Store: metadataStore, Key: lotus.SectorKey(uint64(id.Number)), Before: held.Offline, After: []byte(time.Now().String())}, nil)
 	return s
 }
 
