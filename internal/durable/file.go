@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -133,6 +134,11 @@ func (f *File) Discard() {
 // either the old or the new content whole. It is for small files. An existing
 // file keeps its owner and mode, and a symbolic link is followed.
 func (s FS) Replace(path string, data []byte) error {
+	return s.ReplaceFrom(path, bytes.NewReader(data))
+}
+
+// ReplaceFrom is Replace for files of any size.
+func (s FS) ReplaceFrom(path string, data io.Reader) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
@@ -145,8 +151,8 @@ func (s FS) Replace(path string, data []byte) error {
 		return err
 	}
 	defer f.Discard()
-	if _, err := f.Write(data); err != nil {
-		return err
+	if _, err := io.Copy(f, data); err != nil {
+		return fmt.Errorf("replace %s: %w", path, err)
 	}
 	if err := f.finish(); err != nil {
 		return err

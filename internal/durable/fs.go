@@ -14,9 +14,10 @@ import (
 // concurrent use if Fault is.
 type FS struct {
 	// Fault, if set, is called before each step, and its error becomes the
-	// step's own. The steps are create, write, sync, close, rename, link,
-	// remove, syncdir, chown, mkdir and truncate. Tests use it to record the
-	// order of the steps and to fail each of them.
+	// step's own. The steps are create, open, read, write, allocate, sync,
+	// close, rename, link, remove, syncdir, syncfs, chown, setattr, mkdir and
+	// truncate. Tests use it to record the order of the steps and to fail each
+	// of them.
 	Fault func(op, path string) error
 }
 

@@ -1,0 +1,231 @@
+package durable
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestMove(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	must(t, os.WriteFile(at("a"), []byte("a"), 0o600), os.WriteFile(at("b"), []byte("b"), 0o600), os.Mkdir(at("d"), 0o700))
+	r := &recorder{fail: -1}
+	must(t, r.fs().Move(at("a"), at("c")), r.fs().Move(at("d"), at("e")))
+	if want := []string{"rename", "rename"}; !slices.Equal(r.steps, want) {
+		t.Errorf("steps: got %v, want %v", r.steps, want)
+	}
+	// The second as on NFS.
+	for _, as := range []error{nil, unix.EINVAL} {
+		r := &recorder{as: as}
+		if err := r.fs().Move(at("b"), at("c")); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("over a file: got %v", err)
+		}
+	}
+	for _, as := range []error{errInjected, unix.EXDEV} {
+		r := &recorder{as: as}
+		if err := r.fs().Move(at("c"), at("x")); !errors.Is(err, as) {
+			t.Errorf("got %v, want %v", err, as)
+		}
+	}
+	if got, want := listNames(t, dir), []string{"b", "c", "e"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestMoveToAnotherFileSystem(t *testing.T) {
+	shm, err := os.MkdirTemp("/dev/shm", "durable") //nolint:usetesting // it has to be on another file system
+	if err != nil {
+		t.Skipf("skipped: no second file system: %v", err)
+	}
+	t.Cleanup(func() { must(t, os.RemoveAll(shm)) })
+	file := filepath.Join(t.TempDir(), "a")
+	must(t, os.WriteFile(file, nil, 0o600))
+	if err := (FS{}).Move(file, filepath.Join(shm, "a")); !errors.Is(err, unix.EXDEV) {
+		t.Errorf("got %v, want EXDEV", err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDrop(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a")
+	must(t, os.WriteFile(file, nil, 0o600))
+	r := &recorder{as: errInjected}
+	if err := r.fs().Drop(file); !errors.Is(err, errInjected) {
+		t.Errorf("got %v", err)
+	}
+	r = &recorder{fail: -1}
+	must(t, r.fs().Drop(file))
+	if want := []string{"remove"}; !slices.Equal(r.steps, want) {
+		t.Errorf("steps: got %v, want %v", r.steps, want)
+	}
+	if err := (FS{}).Drop(file); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("twice: got %v", err)
+	}
+}
+
+func TestRemoveFiles(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		remove          []string
+		left, at        []string // reported, and there in the end
+		fails           bool
+		missing, inject bool
+	}{
+		{name: "all", remove: []string{"a", "b", "link", "gone"}},
+		{name: "others stay", remove: []string{"a", "link"}, left: []string{"b"}, at: []string{"b"}},
+		{name: "none", left: []string{"a", "b", "link"}, at: []string{"a", "b", "link"}},
+		{name: "a path", remove: []string{"../outside", "a"}, at: []string{"a", "b", "link"}, fails: true},
+		{name: "the parent", remove: []string{".."}, at: []string{"a", "b", "link"}, fails: true},
+		{name: "itself", remove: []string{"."}, at: []string{"a", "b", "link"}, fails: true},
+		{name: "no directory", remove: []string{"a"}, missing: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			top := t.TempDir()
+			dir := filepath.Join(top, "dir")
+			must(t, os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(top, "outside"), nil, 0o600))
+			for _, name := range []string{"a", "b"} {
+				must(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
+			}
+			must(t, os.Symlink("../outside", filepath.Join(dir, "link")))
+			if tt.missing {
+				must(t, os.RemoveAll(dir))
+			}
+			left, err := FS{}.RemoveFiles(dir, tt.remove)
+			if (err != nil) != tt.fails || !slices.Equal(left, tt.left) {
+				t.Errorf("got %v, %v, want %v, failure %v", left, err, tt.left, tt.fails)
+			}
+			got := []string{}
+			if _, err := os.Stat(dir); err == nil {
+				got = listNames(t, dir)
+			}
+			if !slices.Equal(got, tt.at) {
+				t.Errorf("there: got %v, want %v", got, tt.at)
+			}
+			if _, err := os.Stat(filepath.Join(top, "outside")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestRemoveFilesFailing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "dir")
+	must(t, os.MkdirAll(filepath.Join(dir, "sub"), 0o700))
+	if _, err := (FS{}).RemoveFiles(dir, []string{"sub"}); err == nil {
+		t.Error("a directory was removed as a file")
+	}
+	must(t, os.Remove(filepath.Join(dir, "sub")))
+	for fail := range 2 {
+		must(t, os.WriteFile(filepath.Join(dir, "a"), nil, 0o600))
+		r := &recorder{fail: fail, as: errInjected}
+		if _, err := r.fs().RemoveFiles(dir, []string{"a"}); !errors.Is(err, errInjected) {
+			t.Errorf("step %d: got %v", fail, err)
+		}
+	}
+	file := filepath.Join(dir, "file")
+	must(t, os.WriteFile(file, nil, 0o600))
+	if _, err := (FS{}).RemoveFiles(file, nil); !errors.Is(err, unix.ENOTDIR) {
+		t.Errorf("of a file: got %v", err)
+	}
+}
+
+func TestProbe(t *testing.T) {
+	dir := t.TempDir()
+	if os.Geteuid() == 0 {
+		dir = nobodyDir(t, 0o755)
+	}
+	name, remove, err := FS{}.Probe(dir)
+	must(t, err)
+	other, removeOther, err := FS{}.Probe(dir)
+	must(t, err)
+	if !strings.HasPrefix(name, ProbePrefix) || name == other {
+		t.Errorf("got %s and %s", name, other)
+	}
+	got, want := ownerAndMode(t, filepath.Join(dir, name)), ownerAndMode(t, dir)
+	if owner, _, _ := strings.Cut(want, " "); got != owner+" 644" && os.Geteuid() == 0 {
+		t.Errorf("got %s, want %s 644", got, owner)
+	}
+	must(t, remove(), removeOther())
+	for _, op := range []string{"create", "close", "chown"} {
+		if op == "chown" && os.Geteuid() != 0 {
+			continue
+		}
+		s := FS{Fault: func(o, _ string) error {
+			if o == op {
+				return errInjected
+			}
+			return nil
+		}}
+		if _, _, err := s.Probe(dir); !errors.Is(err, errInjected) {
+			t.Errorf("step %s: got %v", op, err)
+		}
+	}
+	if got := listNames(t, dir); len(got) != 0 {
+		t.Errorf("left %v", got)
+	}
+}
+
+func TestVolume(t *testing.T) {
+	dir := t.TempDir()
+	r := &recorder{fail: -1}
+	v, err := r.fs().OpenVolume(dir)
+	must(t, err)
+	defer v.Close()
+	must(t, os.WriteFile(filepath.Join(dir, "a"), []byte("a"), 0o600))
+	if err := v.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		t.Error(err)
+	}
+	if want := []string{"open", "syncfs"}; !slices.Equal(r.steps, want) {
+		t.Errorf("steps: got %v, want %v", r.steps, want)
+	}
+	for fail := range 2 {
+		r := &recorder{fail: fail, as: unix.EIO}
+		v, err := r.fs().OpenVolume(dir)
+		if err == nil {
+			err = v.Sync()
+			v.Close()
+		}
+		if !errors.Is(err, unix.EIO) {
+			t.Errorf("step %d: got %v", fail, err)
+		}
+	}
+}
+
+func TestSyncFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a")
+	must(t, os.WriteFile(path, []byte("a"), 0o400), os.Symlink("a", path+"link"))
+	r := &recorder{fail: -1}
+	must(t, r.fs().SyncFile(path))
+	if want := []string{"open", "sync"}; !slices.Equal(r.steps, want) {
+		t.Errorf("steps: got %v, want %v", r.steps, want)
+	}
+	for fail := range 2 {
+		r := &recorder{fail: fail, as: unix.EIO}
+		if err := r.fs().SyncFile(path); !errors.Is(err, unix.EIO) {
+			t.Errorf("step %d: got %v", fail, err)
+		}
+	}
+	if err := (FS{}).SyncFile(path + "link"); !errors.Is(err, unix.ELOOP) {
+		t.Errorf("a link: got %v", err)
+	}
+}
+
+func TestSyncfsReports(t *testing.T) {
+	for release, want := range map[string]bool{
+		"5.8.0": true, "5.15.0-91-generic": true, "6.1": true, "5.8-rc1": true, "10.0.1": true,
+		"5.7.19": false, "5.4.0-150-generic": false, "4.18.0-372.el8": false, "": false, "x.y": false, "5": false,
+	} {
+		if got := syncfsReports(release); got != want {
+			t.Errorf("%q: got %v, want %v", release, got, want)
+		}
+	}
+}
