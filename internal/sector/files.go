@@ -79,7 +79,7 @@ const (
 
 // TreeRNames are the files of a sector's tree R, one for each base tree.
 func TreeRNames(size abi.SectorSize) []string {
-	n := 0
+	var n int
 	switch size {
 	case 32 << 30:
 		n = 8
