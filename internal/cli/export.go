@@ -29,5 +29,6 @@ func newExportCommand(a *app) *cobra.Command {
 	}
 	cmd.PersistentFlags().StringVar(&o.miner, "miner", "", "the miner whose sectors are exported")
 	cmd.AddCommand(newExportMetadataCommand(a, &o), newExportRollbackCommand(a, &o))
+	cmd.AddCommand(newExportFilesCommand(a, &o), newExportStoresCommand(a, &o))
 	return cmd
 }

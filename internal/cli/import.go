@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -20,6 +21,8 @@ type importOptions struct {
 	jobs              int
 	includeTerminated bool
 	origins           string
+	withStores        bool
+	writeConfig       bool
 }
 
 func (o *importOptions) addFlags(f *pflag.FlagSet) {
@@ -31,6 +34,8 @@ func (o *importOptions) addFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.jobs, "jobs", 16, "how many sectors are asked for at once")
 	f.BoolVar(&o.includeTerminated, "include-terminated", false, "carry terminated sectors, too, as terminated")
 	f.StringVar(&o.origins, "origins", "", "where the originals of the records are kept (default switching/origins in the home)")
+	f.BoolVar(&o.withStores, "with-stores", false, "also make lotus-miner's storage paths stores of damocles, where they are: print their sections for sector-manager.cfg, and enter their sectors into the index")
+	f.BoolVar(&o.writeConfig, "write-config", false, "with --with-stores: add the sections to sector-manager.cfg")
 }
 
 func newImportCommand(a *app) *cobra.Command {
@@ -52,6 +57,9 @@ field by field, and written only with --override.`,
 
   # as in the guide, from a running lotus-miner
   damocles-manager util sealer sectors import --api=$(cat ~/.lotusminer/api) --token-file ~/.lotusminer/token
+
+  # the sectors' files stay where they are: damocles gets lotus-miner's storage paths
+  damocles-manager util sealer sectors import --repo ~/.lotusminer --with-stores --write-config
 
   # some sectors, with a chain node that decides those in doubt
   damocles-manager util sealer sectors import --repo ~/.lotusminer --numbers 200-300 --chain /ip4/127.0.0.1/tcp/1234`,
@@ -94,6 +102,11 @@ func runImport(ctx context.Context, a *app, o importOptions) (err error) {
 	}
 	defer closing(&err, origins)
 
+	target := a.importTarget(to, from, o)
+	stores, err := a.importStores(ctx, to, from, target, o)
+	if err != nil {
+		return err
+	}
 	plan, planned, err := a.plan(o.writeFlags, migrate.PlanHeader{
 		Command: "import", Miner: sector.MinerString(from.miner), Source: from.name, Target: to.name(),
 	})
@@ -106,10 +119,11 @@ func runImport(ctx context.Context, a *app, o importOptions) (err error) {
 	im := migrate.Import{
 		Options:           a.runOptions(numbers, o.writeFlags, o.override, plan, progress),
 		Source:            from.source,
-		Target:            a.importTarget(to, from, o),
+		Target:            target,
 		Origins:           origins,
 		Chain:             node,
 		IncludeTerminated: o.includeTerminated,
+		After:             stores.after(plan),
 	}
 	im.Miner = from.miner
 	im.Jobs, im.Chunk = pace(o.jobs, from.remote || node != nil || to.daemon != nil)
@@ -122,8 +136,9 @@ func runImport(ctx context.Context, a *app, o importOptions) (err error) {
 	if err != nil {
 		return a.interrupted(report, err)
 	}
+	left := stores.show()
 	a.showImport(to, from, report)
-	return incomplete(report)
+	return cmp.Or(left, incomplete(report))
 }
 
 func (a *app) importTarget(to *damoclesSide, from *lotusSide, o importOptions) migrate.ImportTarget {

@@ -37,6 +37,15 @@ var (
 		"numbers": "object", "numbers.last": "number|null", "numbers.was": "number|null", "numbers.written": "bool",
 		"numbers.gapsClosed": "number", "numbers.configLines": "string?", "backup": "string?", "journal": "string?",
 	}
+	runStore = fields{
+		"type": "string", "name": "string", "path": "string", "id": "string?", "action": "string", "reason": "string?", "sectors": "number",
+		"section": "string?", "notes": "list?", "notes[].code": "string", "notes[].text": "string",
+		"problems": "list?", "problems[].text": "string", "problems[].hint": "string?",
+	}
+	storesSummary = fields{
+		"type": "string", "entered": "number", "unchanged": "number", "skipped": "number", "refused": "number", "dryRun": "bool",
+		"journal": "string?",
+	}
 	listSector = fields{
 		"type": "string", "miner": "string", "number": "number", "workspace": "string", "finalized": "bool", "removed": "bool",
 		"upgraded": "bool", "needRebuild": "bool", "unsealing": "bool", "imported": "bool",
@@ -51,21 +60,61 @@ var (
 		"type": "string", "restored": "number", "deleted": "number", "already": "number", "kept": "number", "numbers": "number",
 		"dryRun": "bool", "undone": "string", "backup": "string?", "journal": "string?",
 	}
+	attachStore = fields{
+		"type": "string", "name": "string", "path": "string", "strict": "bool", "readOnly": "bool", "configured": "bool",
+		"section": "string?", "unreadable": "number?",
+	}
+	locationLine = fields{
+		"type": "string", "miner": "string", "number": "number", "upgrade": "bool", "files": "list",
+		"files[].kind": "string", "files[].store": "string", "files[].known": "bool", "files[].path": "string?",
+		"files[].there": "bool?", "files[].reason": "string?",
+	}
+	listStore = fields{
+		"type": "string", "name": "string", "path": "string", "fileSystem": "string?", "strict": "bool", "readOnly": "bool",
+		"weight": "number", "total": "number", "free": "number", "used": "number", "usedPercent": "number", "reserved": "number",
+		"reservedBy": "list?", "reservedBy[].by": "string", "reservedBy[].size": "number", "reservedBy[].at": "string",
+		"error": "string?",
+	}
+	countSummary = fields{"type": "string", "count": "number"}
+	fileLine     = fields{
+		"type": "string", "miner": "string", "number": "number", "kind": "string", "action": "string", "from": "string?",
+		"to": "string", "bytes": "number", "reason": "string?",
+	}
+	filesSector = fields{
+		"type": "string", "miner": "string", "number": "number", "action": "string", "state": "string?", "upgraded": "bool?",
+		"reason": "string?", "hint": "string?", "notes": "list?", "notes[].code": "string", "notes[].text": "string",
+		"bytes": "number?", "renamed": "bool?", "left": "list?",
+	}
+	filesSummary = fields{
+		"type": "string", "dryRun": "bool", "moved": "number", "copied": "number", "good": "number", "unchanged": "number",
+		"failed": "number", "unknown": "number", "unfinished": "number", "skipped": "counts?", "missing": "number",
+		"renamed": "number", "files": "number", "bytes": "number", "left": "number", "manifest": "string?", "journal": "string?",
+	}
 
 	contract = map[string]map[string]fields{
-		"import":          {"sector": runSector, "summary": runSummary},
+		"import":          {"sector": runSector, "store": runStore, "summary": runSummary},
 		"export metadata": {"sector": runSector, "summary": runSummary},
 		"finalize":        {"sector": runSector, "summary": runSummary},
 		"list":            {"sector": listSector, "summary": listSummary},
 		"state":           {"state": stateLine, "summary": stateSummary},
 		"import rollback": {"key": keyLine, "summary": undoSummary},
+		"export stores":   {"store": runStore, "summary": storesSummary},
 		"export rollback": {"key": keyLine, "summary": undoSummary},
+		"storage attach":  {"sector": runSector, "store": attachStore, "summary": runSummary},
+		"storage find":    {"location": locationLine, "summary": countSummary},
+		"storage list":    {"store": listStore, "summary": countSummary},
+		"export files":    {"file": fileLine, "sector": filesSector, "summary": filesSummary},
 	}
 
 	// actions are the words in the field action.
 	actions = map[string][]string{
-		"sector": {"written", "would-write", "unchanged", "conflict", "unfinished", "skipped", "failed", "missing"},
-		"key":    {"restored", "deleted", "already", "kept", "number"},
+		"sector": {
+			"written", "would-write", "unchanged", "conflict", "unfinished", "skipped", "failed", "missing",
+			"noted", "moved", "copied", "would-move", "would-copy", "checked",
+		},
+		"file":  {"move", "copy", "would-move", "would-copy", "skip", "good", "bad", "unknown"},
+		"key":   {"restored", "deleted", "already", "kept", "number"},
+		"store": {"entered", "would-enter", "unchanged", "printed", "skipped", "refused"},
 	}
 )
 
@@ -281,6 +330,9 @@ func TestJSONContract(t *testing.T) {
 		}
 	}
 	jsonOfDaemon(t, c)
+	jsonOfStorage(t, c)
+	jsonOfStores(t, c)
+	jsonOfFiles(t, c)
 	c.all()
 }
 
@@ -300,6 +352,74 @@ func jsonOfDaemon(t *testing.T, c *jsonCheck) {
 		}
 	})
 	c.lines("export metadata", w.cmd("export", "--miner", "1000", "metadata", "--json", "--dest-repo", w.path("dest")).exits(3))
+}
+
+func jsonOfStorage(t *testing.T, c *jsonCheck) {
+	t.Helper()
+	w := newWorld(t)
+	home := w.homeWithStores("home")
+	lotus := w.store("lotus-1")
+	w.must(os.WriteFile(lotus+"/sealed/junk", nil, 0o600))
+	c.lines("storage attach", w.attach(home, "--json", "--dry-run", "--name", "l1", lotus).exits(3))
+	c.lines("storage attach", w.attach(home, "--json", "--name", "l1", lotus).exits(3))
+	c.lines("storage attach", w.attach(home, "--json", "--pattern", "none", w.store("damocles-1")).exits(3))
+	c.lines("storage find", w.storage(home, "find", "--json", "1000", "103").exits(0))
+	w.must(os.RemoveAll(w.store("damocles-2")))
+	c.lines("storage find", w.storage(home, "find", "--json", "1000", "103").exits(3))
+	c.lines("storage find", w.storage(home, "find", "--json", "1000", "2").exits(3))
+	w.set(home, "common", "objstore/StoreReserveSummary",
+		`{"Stats":{"t01000_01":{"ReservedSize":2048,"Reserved":{"s-t01000-9":{"By":"s-t01000-9","Size":2048,"At":1700000000}}}}}`)
+	c.lines("storage list", w.storage(home, "list", "--json").exits(3))
+
+	c.seen[fmt.Sprintf("%p unreadable", attachStore)] = true // TestAttachUnreadable, which needs root
+	daemon := newWorld(t)
+	daemon.daemon(testkit.DamoclesOptions{}).ServeStores(t, "")
+	c.lines("storage find", daemon.run("util", "storage", "find", "--json", "1000", "103").exits(0))
+	c.lines("storage list", daemon.run("util", "storage", "list", "--json").exits(0))
+}
+
+func jsonOfStores(t *testing.T, c *jsonCheck) {
+	t.Helper()
+	w := newWorld(t)
+	home, repo := w.homeWithStores("home"), w.repoWithStores("lotus")
+	w.must(os.RemoveAll(w.store("lotus-2")))
+	c.lines("import", w.sectorsCmd(home, "import", "--json", "--repo", repo, "--with-stores", "--dry-run").exits(3))
+	w.addConfig(home, "[[Common.PersistStores]]\nName = \"lotus\"\nPath = \""+w.store("lotus-1")+"\"\n")
+	for _, kind := range []string{"sealed", "cache", "update", "update-cache"} {
+		w.must(os.RemoveAll(w.store("lotus-1") + "/" + kind))
+	}
+	for _, dry := range [][]string{{"--dry-run"}, nil, nil} {
+		c.lines("export stores", w.storesCmd(home, repo, append([]string{"--json"}, dry...)...).exits(0))
+	}
+	c.lines("export rollback", w.rollbackStores(home, repo, "--json").exits(0))
+}
+
+func jsonOfFiles(t *testing.T, c *jsonCheck) {
+	t.Helper()
+	w := newWorld(t)
+	home, target := w.homeWithStores("home"), w.path("dest")
+	w.must(os.Truncate(w.store("damocles-1")+"/sealed/s-t01000-104", 7))
+	w.must(os.WriteFile(w.store("damocles-1")+"/cache/s-t01000-100/notes.json", nil, 0o600))
+	files := func(code int, args ...string) *result {
+		t.Helper()
+		r := w.files(home, target, append([]string{"--json"}, args...)...).exits(code)
+		c.lines("export files", r)
+		return r
+	}
+	files(3, "--dry-run", "--numbers=0-200")
+	files(3, "--dry-run", "--reserve")
+	files(3, "--chain="+testkit.Chain(t, testkit.ChainOptions{}).URL, "--dry-run")
+	files(0, "--reserve", "--numbers=100-101")
+	files(0, "--numbers=100-103")
+	moved := files(3).lines()["summary"][0]["journal"].(string)
+	files(3, "--verify-only", "--numbers=100-104")
+	undo := []string{"export", "--miner=1000", "rollback", "--json", "--backup", moved}
+	c.lines("export files", w.sectorsCmd(home, append(undo, "--dry-run")...).exits(0))
+	c.lines("export files", w.sectorsCmd(home, undo...).exits(0))
+	files(0, "--reserve", "--numbers=105")
+	w.must(os.Remove(target + "/sealed/s-t01000-105"))
+	w.set(home, "sector-index", "sector-upgrade/m-1000-n-110", "nowhere")
+	files(3, "--verify-only", "--numbers=105,110")
 }
 
 // The manual names every field, and its examples keep the contract.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 
+	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/spf13/cobra"
 
 	"damocles-manager/internal/migrate"
@@ -19,7 +20,7 @@ func newImportRollbackCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollback",
 		Short: "Undo an import, where damocles has not changed the sector since",
-		Long: `Undo what an import (or a finalize) wrote into a damocles home, key by key, and
+		Long: `Undo what an import, a finalize or a storage attach wrote into a damocles home, key by key, and
 each only while it still holds what was written; what has changed since is listed
 and kept. The counter of sector numbers never goes back.
 
@@ -40,24 +41,29 @@ func runImportRollback(ctx context.Context, a *app, o rollbackOptions) (err erro
 		return err
 	}
 	defer closing(&err, side)
-	journal, err := a.findJournal(migrate.JournalDir(side.dir), side.dir, o.backup, "import", "finalize")
+	journal, err := a.findJournal(migrate.JournalDir(side.dir), side.dir, o.backup, "import", "finalize", migrate.AttachCommand)
 	if err != nil {
 		return err
 	}
-	store := migrate.NewHome(side.home, side.dir, migrate.RollbackCommand, 0, a.fs)
-	return a.rollback(ctx, store, journal, migrate.KeepHomeKeys, o.dryRun)
+	store := migrate.WithOrigins(migrate.NewHome(side.home, side.dir, migrate.RollbackCommand, 0, a.fs), !o.dryRun, a.fs)
+	defer closing(&err, store)
+	return a.rollback(ctx, migrate.Rollback{Store: store, Journal: journal, Keep: migrate.KeepHomeKeys, DryRun: o.dryRun})
 }
 
 func newExportRollbackCommand(a *app, ex *exportOptions) *cobra.Command {
 	var o rollbackOptions
 	cmd := &cobra.Command{
 		Use:   "rollback",
-		Short: "Undo an export of metadata, where lotus-miner has not changed the sector since",
-		Long: `Undo what an export wrote into a lotus-miner repo, key by key, and each only while
-it still holds what was written; what lotus-miner has changed since is listed and
-kept. The counter and the number bitfields never go back.
+		Short: "Undo an export of metadata or stores, where lotus-miner has changed nothing since",
+		Long: `Undo what an export of metadata or of stores wrote into a lotus-miner repo, key by
+key or file by file, and each only while it still holds what was written; what was
+changed since is listed and kept. The counter and the number bitfields never go back.
 
-lotus-miner has to be stopped. The repo is backed up first, as before every write.`,
+lotus-miner has to be stopped. The repo is backed up first, as before every write.
+
+With the journal of an export of files, which stands in the damocles home, the
+files move back and damocles's index is set back; damocles-manager has to be
+stopped for that, and there need be no repo.`,
 		Example: `  damocles-manager util sealer sectors export --miner f01000 rollback --dest-repo /root/.lotusminer --dry-run`,
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runExportRollback(cmd.Context(), a, *ex, o) },
@@ -73,21 +79,46 @@ func runExportRollback(ctx context.Context, a *app, ex exportOptions, o rollback
 	if err != nil {
 		return err
 	}
+	if backup, err := a.expandHome(o.backup); err == nil && o.backup != "" && migrate.IsFilesJournal(backup) {
+		return runFilesRollback(ctx, a, miner, o)
+	}
 	dir, err := a.findDestRepo(ctx, o.destRepo, miner, !o.dryRun)
 	if err != nil {
 		return err
 	}
-	journal, err := a.findJournal(migrate.BackupDir(dir), dir, o.backup, "export")
+	journal, err := a.findJournal(migrate.BackupDir(dir), dir, o.backup, "export", migrate.ExportStoresCommand)
 	if err != nil {
 		return err
+	}
+	if ofStores, err := migrate.IsStoresJournal(ctx, journal); err != nil || ofStores {
+		if err != nil {
+			return err
+		}
+		return a.rollbackStores(ctx, dir, miner, journal, o.dryRun)
 	}
 	repo, err := a.openDestRepo(ctx, dir, miner, !o.dryRun)
 	if err != nil {
 		return err
 	}
 	defer closing(&err, repo)
-	store := migrate.NewRepo(repo, dir, migrate.RollbackCommand, miner, a.fs)
-	return a.rollback(ctx, store, journal, migrate.KeepRepoKeys, o.dryRun)
+	store := migrate.WithOrigins(migrate.NewRepo(repo, dir, migrate.RollbackCommand, miner, a.fs), !o.dryRun, a.fs)
+	defer closing(&err, store)
+	return a.rollback(ctx, migrate.Rollback{Store: store, Journal: journal, Keep: migrate.KeepRepoKeys, DryRun: o.dryRun})
+}
+
+// rollbackStores takes back what `export stores` wrote: files, and nothing in the
+// repo's database.
+func (a *app) rollbackStores(ctx context.Context, dir string, miner abi.ActorID, journal string, dryRun bool) (err error) {
+	_, release, err := a.holdDestRepo(ctx, dir, miner, !dryRun)
+	if err != nil {
+		return err
+	}
+	defer release(&err)
+	files := migrate.NewRepoFiles(dir, migrate.RollbackStoresCommand, miner, a.fs)
+	return a.rollback(ctx, migrate.Rollback{
+		Store: files, Journal: journal, Hold: files.Hold, DryRun: dryRun,
+		Keep: func(string) bool { return false },
+	})
 }
 
 // findJournal finds what to undo in target: what the user named, or else the
@@ -104,12 +135,9 @@ func (a *app) findJournal(dir, target, given string, commands ...string) (journa
 	return journal, migrate.CheckJournal(journal, target, given != "", commands...)
 }
 
-func (a *app) rollback(ctx context.Context, store migrate.Store, journal string, keep func(string) bool, dryRun bool) error {
-	a.ui.Info("undoing " + journal)
-	rb := migrate.Rollback{
-		Store: store, Journal: journal, Keep: keep, DryRun: dryRun,
-		Observe: func(e migrate.RollbackEvent) { a.ui.Key(e) },
-	}
+func (a *app) rollback(ctx context.Context, rb migrate.Rollback) error {
+	a.ui.Info("undoing " + rb.Journal)
+	rb.Observe = func(e migrate.RollbackEvent) { a.ui.Key(e) }
 	report, err := rb.Run(ctx)
 	if err != nil {
 		return a.interrupted(nil, err)

@@ -92,7 +92,7 @@ func newUtilCommand(a *app) *cobra.Command {
 		newImportCommand(a), newListCommand(a), newStateCommand(a), newFinalizeCommand(a), newExportCommand(a),
 	)
 	sealer.AddCommand(sectors)
-	util.AddCommand(sealer)
+	util.AddCommand(sealer, newStorageCommand(a))
 	return util
 }
 

@@ -65,15 +65,11 @@ func (ex *Export) plan(ctx context.Context, raw Raw) (*Step, error) {
 		ex.see(raw.ID.Number)
 	}
 	s := &Step{ID: raw.ID, Key: raw.Key, Notes: raw.Notes}
-	state, ok := ex.decode(s, raw)
+	state, ok := decodeState(s, raw)
 	if !ok {
 		return s, nil
 	}
-	workspace := damocles.Offline
-	if raw.Online {
-		workspace = damocles.Online
-	}
-	rec := state.Record(workspace)
+	rec := state.Record(workspaceOf(raw))
 	s.State, s.Upgraded = rec.State, rec.Upgraded
 	fingerprint := rec.Fingerprint()
 	v, err := settle(ctx, ex.Chain, rec)
@@ -84,7 +80,7 @@ func (ex *Export) plan(ctx context.Context, raw Raw) (*Step, error) {
 	if v.wrong != "" {
 		return s.fail(v.wrong, "check both before carrying this sector; the others are not held up"), nil
 	}
-	carry, err := ex.carries(ctx, s, rec, state)
+	carry, err := carries(ctx, ex.Chain, s, rec, state)
 	if err != nil || !carry {
 		return s, err
 	}
@@ -101,7 +97,14 @@ func (ex *Export) see(n abi.SectorNumber) {
 
 const mendHint = "the others are not held up; restore this record from a backup of the home, then run this again"
 
-func (ex *Export) decode(s *Step, raw Raw) (*damocles.SectorState, bool) {
+func workspaceOf(raw Raw) damocles.Workspace {
+	if raw.Online {
+		return damocles.Online
+	}
+	return damocles.Offline
+}
+
+func decodeState(s *Step, raw Raw) (*damocles.SectorState, bool) {
 	if raw.Err != nil {
 		s.fail(raw.Err.Error(), cmp.Or(fault.HintOf(raw.Err), mendHint))
 		return nil, false
@@ -124,7 +127,7 @@ func (ex *Export) decode(s *Step, raw Raw) (*damocles.SectorState, bool) {
 
 // carries decides by the status whether the sector comes along; where it does
 // not, the step says why.
-func (ex *Export) carries(ctx context.Context, s *Step, rec *sector.Record, state *damocles.SectorState) (bool, error) {
+func carries(ctx context.Context, chain Chain, s *Step, rec *sector.Record, state *damocles.SectorState) (bool, error) {
 	switch rec.Status {
 	case sector.Finished, sector.Lost:
 		return true, nil
@@ -139,21 +142,21 @@ func (ex *Export) carries(ctx context.Context, s *Step, rec *sector.Record, stat
 		}
 		s.skipAs("Aborted", reason)
 	default:
-		return false, ex.unfinished(ctx, s, rec)
+		return false, sealing(ctx, chain, s, rec)
 	}
 	return false, nil
 }
 
-// unfinished says of a sector in damocles's online workspace what can be done
+// sealing says of a sector in damocles's online workspace what can be done
 // about it, which depends on whether it is on chain.
-func (ex *Export) unfinished(ctx context.Context, s *Step, rec *sector.Record) error {
+func sealing(ctx context.Context, chain Chain, s *Step, rec *sector.Record) error {
 	finalize := fmt.Sprintf("`util sealer sectors finalize --miner %s %d --really-do-it`, then run this again",
 		sector.MinerString(rec.ID.Miner), rec.ID.Number)
-	if ex.Chain == nil {
+	if chain == nil {
 		s.unfinished("damocles has not finished it ("+rec.State+", not finalized)", "if it is on chain: "+finalize)
 		return nil
 	}
-	on, err := ex.Chain.Sector(ctx, rec.ID)
+	on, err := chain.Sector(ctx, rec.ID)
 	if err != nil {
 		return fmt.Errorf("ask the chain for %s: %w", rec.ID, err)
 	}

@@ -105,12 +105,24 @@ func (h *Home) apply(ctx context.Context, changes []Change) error {
 	if err := h.journal.sync(); err != nil {
 		return err
 	}
-	out := make([]damocles.Change, len(changes))
-	for i, c := range changes {
-		out[i] = damocles.Change(c)
+	var out []damocles.Change
+	var files []Change
+	for _, c := range changes {
+		if c.Store == configStore {
+			files = append(files, c)
+			continue
+		}
+		out = append(out, damocles.Change(c))
 	}
-	if err := h.home.Apply(ctx, out); err != nil {
-		return fmt.Errorf("write into the home: %w", err)
+	if len(out) > 0 {
+		if err := h.home.Apply(ctx, out); err != nil {
+			return fmt.Errorf("write into the home: %w", err)
+		}
+	}
+	for _, c := range files {
+		if err := writeFile(h.journal.fs, c); err != nil {
+			return err
+		}
 	}
 	return nil
 }

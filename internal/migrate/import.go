@@ -38,6 +38,9 @@ type Import struct {
 	Chain   Chain // nil where no node was given
 	// IncludeTerminated carries sectors that were terminated, too.
 	IncludeTerminated bool
+	// After is called when every sector is written, before the journal is ended:
+	// what it changes under that journal is undone with the rest. It may be nil.
+	After func(ctx context.Context) error
 }
 
 // Run carries the sectors over. The report is there with an error, too, and
@@ -53,7 +56,14 @@ func (im *Import) Run(ctx context.Context) (*Report, error) {
 		return &Report{DryRun: im.DryRun}, err
 	}
 	return execute(ctx, im.Options, im.Source, im.Target, im.Origins, im.plan,
-		func(ctx context.Context, report *Report) ([]Change, error) { return im.numbers(ctx, used, report) })
+		func(ctx context.Context, report *Report) ([]Change, error) {
+			if im.After != nil {
+				if err := im.After(ctx); err != nil {
+					return nil, err
+				}
+			}
+			return im.numbers(ctx, used, report)
+		})
 }
 
 func (im *Import) plan(ctx context.Context, raw Raw) (*Step, error) {

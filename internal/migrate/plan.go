@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+
+	"damocles-manager/internal/store"
 )
 
 // PlanVersion is the version of the plan document.
@@ -39,6 +41,14 @@ type planStep struct {
 	Differences any          `json:"differences,omitempty"`
 	Notes       any          `json:"notes,omitempty"`
 	Changes     []planChange `json:"changes,omitempty"`
+	Files       []planFile   `json:"files,omitempty"`
+}
+
+// planFile is a replica or a cache directory, and where it goes.
+type planFile struct {
+	Kind string `json:"kind"`
+	From string `json:"from"`
+	To   string `json:"to"`
 }
 
 type planChange struct {
@@ -78,6 +88,18 @@ func (p *PlanWriter) Step(s *Step) error {
 		out.Notes = s.Notes
 	}
 	return p.add(out)
+}
+
+// Files adds where the files of one sector go.
+func (p *PlanWriter) Files(s SectorFiles, target store.Store) error {
+	if p == nil {
+		return nil
+	}
+	step := planStep{Sector: s.ID.String(), Action: WouldWrite}
+	for _, o := range s.Objects {
+		step.Files = append(step.Files, planFile{o.Kind.String(), o.Store.Path(o.Kind, s.ID), target.Path(o.Kind, s.ID)})
+	}
+	return p.add(step)
 }
 
 // Changes adds the changes that concern no single sector, and says what they are.

@@ -190,6 +190,9 @@ func (r *Repo) readBack(ctx context.Context) error {
 		if left == 0 {
 			return errEnough
 		}
+		if e.Store == originsStore {
+			return nil
+		}
 		left--
 		have, _, err := r.repo.Get(e.Key)
 		if err != nil {

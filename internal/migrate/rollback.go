@@ -32,7 +32,10 @@ type Rollback struct {
 	Store   Store
 	Journal string
 	// Keep says which keys never go back, as the counters of numbers.
-	Keep    func(key string) bool
+	Keep func(key string) bool
+	// Hold says why a key that could be undone has to stay, because of others that
+	// were kept before it in this run; "" where it need not. It may be nil.
+	Hold    func(e durable.Entry, kept map[string]bool) (string, error)
 	DryRun  bool
 	Observe func(RollbackEvent)
 }
@@ -92,6 +95,7 @@ type rollbackRun struct {
 	report *RollbackReport
 	batch  []Change
 	keys   map[string]bool // of the batch: a key that comes twice must see its first undo
+	kept   map[string]bool // only where Hold wants them
 }
 
 func (w *rollbackRun) entry(ctx context.Context, e durable.Entry) error {
@@ -111,22 +115,50 @@ func (w *rollbackRun) entry(ctx context.Context, e durable.Entry) error {
 	}
 	switch {
 	case isAfter(have, e) && !isBefore(have, e):
-		return w.undo(ctx, e, have)
+		return w.undoUnlessHeld(ctx, e, have)
 	case isBefore(have, e):
-		w.report.Already++
-		w.tell(e, "already", "")
+		if e.Store != originsStore {
+			w.report.Already++
+			w.tell(e, "already", "")
+		}
 	default:
-		w.report.Kept++
-		w.tell(e, "kept", "it has changed since")
+		w.keep(e, "it has changed since")
 	}
 	return nil
 }
 
+func (w *rollbackRun) keep(e durable.Entry, reason string) {
+	w.report.Kept++
+	w.tell(e, "kept", reason)
+	if w.Hold != nil {
+		if w.kept == nil {
+			w.kept = map[string]bool{}
+		}
+		w.kept[e.Key] = true
+	}
+}
+
+func (w *rollbackRun) undoUnlessHeld(ctx context.Context, e durable.Entry, have []byte) error {
+	if w.Hold != nil {
+		reason, err := w.Hold(e, w.kept)
+		if err != nil {
+			return err
+		}
+		if reason != "" {
+			w.keep(e, reason)
+			return nil
+		}
+	}
+	return w.undo(ctx, e, have)
+}
+
 func (w *rollbackRun) undo(ctx context.Context, e durable.Entry, have []byte) error {
-	if e.Before == nil {
+	switch {
+	case e.Store == originsStore: // it goes with its record, which is counted
+	case e.Before == nil:
 		w.report.Deleted++
 		w.tell(e, "deleted", "")
-	} else {
+	default:
 		w.report.Restored++
 		w.tell(e, "restored", "")
 	}
@@ -234,7 +266,8 @@ func CheckJournal(path, dir string, named bool, commands ...string) error {
 		return journalError("nothing was changed; name another journal with --backup, a file that ends in .journal", err)
 	}
 	h := j.Header
-	if !slices.Contains(commands, h.Command) && h.Command != RollbackCommand {
+	undoes := h.Command == RollbackCommand || h.Command == RollbackStoresCommand && slices.Contains(commands, ExportStoresCommand)
+	if !slices.Contains(commands, h.Command) && !undoes {
 		return fault.Refuse("name a journal of "+strings.Join(commands, " or "), "the journal %s is of %s", path, h.Command)
 	}
 	switch byAddress := !filepath.IsAbs(h.Target); {

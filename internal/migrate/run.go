@@ -110,7 +110,7 @@ func (r *run) flush(ctx context.Context) error {
 		}
 	}
 	if !r.DryRun {
-		if err := r.origins.Put(r.batch); err != nil {
+		if err := r.keepOrigins(ctx); err != nil {
 			return err
 		}
 		if len(writes) > 0 {
@@ -127,6 +127,21 @@ func (r *run) flush(ctx context.Context) error {
 	}
 	r.batch, r.batchBytes = r.batch[:0], 0
 	return nil
+}
+
+// keepOrigins puts the origins of the batch away. Those that are written over go
+// into the journal first, so that an undo brings them back.
+func (r *run) keepOrigins(ctx context.Context) error {
+	replaced, err := r.origins.replaced(r.batch)
+	if err != nil {
+		return err
+	}
+	if j, ok := r.target.(originJournal); ok && len(replaced) > 0 {
+		if err := j.journalOrigins(ctx, replaced); err != nil {
+			return err
+		}
+	}
+	return r.origins.Put(r.batch)
 }
 
 func (r *run) tell(s *Step) {

@@ -25,6 +25,8 @@ const (
 	Skipped Action = "skipped"
 	// Failed is a sector that could not be carried; the others are not held up.
 	Failed Action = "failed"
+	// Noted is a sector that comes along, and about which there is something to say.
+	Noted Action = "noted"
 	// Missing is a number that was asked for and is not there.
 	Missing Action = "missing"
 )

@@ -19,8 +19,11 @@ func KeepRepoKeys(key string) bool {
 	return strings.HasPrefix(key, "/storage/") || strings.HasPrefix(key, "/slashfilter/")
 }
 
-// Value reads one key of the home.
+// Value reads one key of the home, or its configuration.
 func (h *Home) Value(_ context.Context, store, key string) ([]byte, error) {
+	if store == configStore {
+		return readConfigFile(key)
+	}
 	value, _, err := h.home.Value(store, key)
 	return value, err
 }

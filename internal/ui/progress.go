@@ -3,6 +3,7 @@ package ui
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -75,12 +76,13 @@ func (u *UI) setStatus(line string) {
 	u.redraw()
 }
 
-// clear takes the progress line off the terminal, so that something else can
-// be printed there; redraw puts it back below.
+// clear takes the progress off the terminal, so that something else can be
+// printed there; redraw puts it back below.
 func (u *UI) clear() {
-	if u.status != "" {
-		fmt.Fprint(u.err, "\r\x1b[K")
+	if u.status == "" {
+		return
 	}
+	fmt.Fprint(u.err, "\r\x1b[K"+strings.Repeat("\x1b[1A\x1b[K", strings.Count(u.status, "\n")))
 }
 
 func (u *UI) redraw() {

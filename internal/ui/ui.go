@@ -35,7 +35,7 @@ type UI struct {
 	enc    *json.Encoder
 	shown  map[string]int // lines per kind, to keep a million alike from flooding
 	notes  notes
-	status string // the progress line that stands on the terminal
+	status string // the progress that stands on the terminal, of one line or more
 }
 
 // New makes a UI. Flush has to be called at the end.
@@ -131,6 +131,7 @@ func (u *UI) Sector(e migrate.Event) {
 		u.some(u.Verbose, "unchanged", "%s: unchanged\n", e.ID())
 	case migrate.Skipped:
 		u.some(!u.Quiet, "skipped "+e.State, "%s: skipped: %s%s\n", e.ID(), e.Reason, stateOf(e))
+	case migrate.Noted:
 	case migrate.Missing:
 		fmt.Fprintf(u.out, "missing: %s\n", e.Reason)
 		u.hint(e.Hint)

@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/filecoin-project/go-state-types/abi"
+
+	"damocles-manager/internal/migrate"
+	"damocles-manager/internal/transfer"
+	"damocles-manager/internal/ui"
+)
+
+// runFilesRollback moves files back to where an export of files took them from,
+// and sets damocles's index back.
+func runFilesRollback(ctx context.Context, a *app, miner abi.ActorID, o rollbackOptions) (err error) {
+	side, err := a.damoclesSide(ctx, access{write: !o.dryRun, direct: true})
+	if err != nil {
+		return err
+	}
+	defer closing(&err, side)
+	journal, err := a.findJournal(migrate.JournalDir(side.dir), side.dir, o.backup, migrate.FilesCommand)
+	if err != nil {
+		return err
+	}
+	home := migrate.NewHome(side.home, side.dir, migrate.RollbackFilesCommand, miner, a.fs)
+	undo, err := migrate.OpenFilesUndo(ctx, home, journal)
+	if err != nil {
+		return err
+	}
+	a.ui.Info("undoing " + journal)
+	run := &filesRollback{app: a, undo: undo, dryRun: o.dryRun}
+	if err := run.all(ctx); err != nil {
+		return a.interrupted(nil, errors.Join(err, undo.Abandon()))
+	}
+	return run.finish(ctx)
+}
+
+type filesRollback struct {
+	*app
+	undo   *migrate.FilesUndo
+	dryRun bool
+	total  transfer.Report
+}
+
+// all goes from store to store: each is a target of its own.
+func (r *filesRollback) all(ctx context.Context) error {
+	for _, root := range r.undo.Stores() {
+		var given []migrate.MovedSector // by Sector.Index
+		var bad error
+		r.undo.Each(root, func(s migrate.MovedSector, err error) bool {
+			given, bad = append(given, s), err
+			return err == nil
+		})
+		if bad != nil {
+			return bad
+		}
+		sectors := func() iter.Seq2[transfer.Sector, error] {
+			return func(yield func(transfer.Sector, error) bool) {
+				for i, s := range given {
+					out := transfer.Sector{ID: s.ID, Size: s.Size, Index: i}
+					for _, o := range s.Objects {
+						out.Objects = append(out.Objects, transfer.Object{Kind: o.Kind, From: o.From, To: o.To})
+					}
+					if !yield(out, nil) {
+						return
+					}
+				}
+			}
+		}
+		shown := r.ui.NewTransfer(ui.MovingBack)
+		shown.DryRun = r.dryRun
+		back := func(done []transfer.Sector) []migrate.MovedSector {
+			out := make([]migrate.MovedSector, len(done))
+			for i, s := range done {
+				out[i] = given[s.Index]
+			}
+			return out
+		}
+		opt := transfer.Options{
+			DryRun: r.dryRun, FS: r.fs, Log: r.log, Target: root, Observe: shown.Observe, Progress: shown.Progress,
+			Journal: intends(func(s []transfer.Sector) error { return r.undo.Intend(back(s)) }),
+			Known:   func(ctx context.Context, done []transfer.Sector) error { return r.undo.Known(ctx, back(done)) },
+		}
+		err := shown.While(ctx, func(ctx context.Context) error {
+			report, err := transfer.Run(ctx, opt, sectors)
+			r.add(report)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// intends is a function as a journal of the file engine.
+type intends func([]transfer.Sector) error
+
+// Intend calls it.
+func (f intends) Intend(_ context.Context, s []transfer.Sector) error { return f(s) }
+
+func (r *filesRollback) add(report *transfer.Report) {
+	t := &r.total
+	t.DryRun = report.DryRun
+	t.Done += report.Done
+	t.There += report.There
+	t.Failed += report.Failed
+	t.Renamed += report.Renamed
+	t.Files += report.Files
+	t.Bytes += report.Bytes
+	t.LeftCount += report.LeftCount
+}
+
+func (r *filesRollback) finish(ctx context.Context) error {
+	for _, key := range r.undo.Kept {
+		r.ui.Notice(fmt.Sprintf("sector-index %s: kept: it has changed since", key))
+	}
+	s := ui.NewFilesSummary(&migrate.Report{Failed: len(r.undo.Kept)}, &r.total)
+	s.Moved = r.total.Done
+	if r.total.Failed > 0 {
+		if err := r.undo.Abandon(); err != nil {
+			return err
+		}
+	} else if !r.dryRun {
+		undo, err := r.undo.Finish(ctx)
+		if err != nil {
+			return err
+		}
+		s.Journal = undo.Journal
+	}
+	r.ui.FilesSummary(s)
+	if s.Failed > 0 {
+		return errIncomplete
+	}
+	return nil
+}
