@@ -31,8 +31,15 @@ func main() {
 	size := flag.Int("size", 0, "bytes of a record at least; 0 leaves them as the fixtures are, 1.5 KB")
 	fixtures := flag.String("fixtures", "testdata/fixtures/lotus-sectorinfo", "records to start from")
 	repo := flag.String("repo", "", "make this lotus-miner repo")
+	home := flag.String("home", "", "make this damocles home, with its sectors' files in the stores that the arguments name")
+	state := flag.String("state", "testdata/fixtures/damocles-states/100-offline-cc.json", "the state to start from")
 	serve := flag.String("serve", "", "serve the sectors at this address")
 	latency := flag.Duration("latency", 2*time.Millisecond, "what a served call takes")
+	against := flag.String("compare", "", "run the commands that the arguments give as name=command in turn, and print the figures under this title")
+	original := flag.Bool("original", false, "copy one directory to another as the original damocles-manager does")
+	mode := flag.String("engine", "", "copy or move the sectors of one store to another with the file engine alone")
+	verify := flag.String("verify", "", "how the engine verifies: size or hash")
+	capacity := flag.String("limits", "", "print what this machine can do, with a file in this directory")
 	name := flag.String("measure", "", "run the command after -- and print the figures under this name")
 	runs := flag.Int("runs", 3, "how often")
 	reset := flag.String("reset", "", "a shell command that puts things back before each run, not timed")
@@ -41,12 +48,22 @@ func main() {
 	switch {
 	case *name != "":
 		err = measure(*name, *runs, *sectors, resetting(*reset), flag.Args())
+	case *against != "":
+		err = compare(*against, *runs, resetting(*reset), flag.Args())
+	case *original && flag.NArg() == 2:
+		err = copyOriginally(flag.Arg(0), flag.Arg(1))
+	case *mode != "" && flag.NArg() == 2:
+		err = runEngine(*mode, *verify, flag.Arg(0), flag.Arg(1))
+	case *capacity != "":
+		err = limits(*capacity)
 	case *repo != "":
 		err = makeRepo(*repo, *fixtures, *sectors, *size)
+	case *home != "":
+		err = makeHome(*home, *state, *sectors, flag.Args())
 	case *serve != "":
 		err = serveMiner(*serve, *sectors, *latency)
 	default:
-		err = errors.New("give -repo or -serve")
+		err = errors.New("give one of -repo, -home, -serve, -engine, -original, -limits, -measure and -compare")
 	}
 	if err != nil {
 		log.Fatal(err)

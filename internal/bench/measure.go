@@ -41,7 +41,7 @@ func measure(name string, runs, sectors int, reset func() error, command []strin
 	return nil
 }
 
-func median(all []measurement, of func(measurement) float64) float64 {
+func median[T any](all []T, of func(T) float64) float64 {
 	values := make([]float64, 0, len(all))
 	for _, m := range all {
 		values = append(values, of(m))
