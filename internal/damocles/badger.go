@@ -29,8 +29,16 @@ import (
 //
 // Checksums are verified where Badger offers it: what is damaged must be
 // reported, and not carried to another system.
+//
+// The index is small, and asked for several keys of every sector: its blocks are
+// kept, or each answer would be read and checked anew.
 func badgerOptions(dir string, log badger.Logger) badger.Options {
+	cache := int64(0)
+	if filepath.Base(dir) == CollectionIndex {
+		cache = 8 << 20
+	}
 	return badger.DefaultOptions(dir).
+		WithBlockCacheSize(cache).
 		WithTableLoadingMode(options.FileIO).
 		WithValueLogLoadingMode(options.FileIO).
 		WithMaxTableSize(8 << 20).

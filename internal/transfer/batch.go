@@ -11,7 +11,7 @@ import (
 const (
 	maxCopies     = 256
 	maxCopyBytes  = 64 << 20
-	maxRenames    = 1000
+	maxRenames    = 500
 	minBatchBytes = 4 << 10 // what the smallest sector counts
 )
 

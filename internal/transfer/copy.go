@@ -88,15 +88,11 @@ func (c *copier) copyFile(ctx context.Context, src, staged string, lazy bool) (f
 	if err := ctx.Err(); err != nil {
 		return fileResult{}, fmt.Errorf("copy %s: %w", src, err)
 	}
-	in, err := c.openSource(src, c.follow)
+	in, fi, err := c.openSource(src, c.follow)
 	if err != nil {
 		return fileResult{}, copyError(src, err)
 	}
 	defer in.Close()
-	fi, err := in.Stat()
-	if err != nil {
-		return fileResult{}, copyError(src, err)
-	}
 	var got fileResult
 	if fi.Size() < c.sizes.small {
 		got, err = c.copySmall(ctx, in, fi, staged, lazy)
@@ -110,9 +106,9 @@ func (c *copier) copyFile(ctx context.Context, src, staged string, lazy bool) (f
 }
 
 // openSource opens the regular file path for reading.
-func (c *copier) openSource(path string, follow bool) (*os.File, error) {
+func (c *copier) openSource(path string, follow bool) (*os.File, fs.FileInfo, error) {
 	if err := c.fs.Step("open", path); err != nil {
-		return nil, fmt.Errorf("open: %w", err)
+		return nil, nil, fmt.Errorf("open: %w", err)
 	}
 	flags := os.O_RDONLY | syscall.O_NONBLOCK // a FIFO would wait for a writer
 	if !follow {
@@ -121,9 +117,9 @@ func (c *copier) openSource(path string, follow bool) (*os.File, error) {
 	f, err := os.OpenFile(path, flags, 0)
 	if err != nil {
 		if fi, serr := os.Lstat(path); serr == nil && !fi.Mode().IsRegular() && (!follow || fi.Mode()&fs.ModeSymlink == 0) {
-			return nil, notRegular(fi.Mode())
+			return nil, nil, notRegular(fi.Mode())
 		}
-		return nil, withoutPath(err)
+		return nil, nil, withoutPath(err)
 	}
 	fi, err := f.Stat()
 	if err == nil && !fi.Mode().IsRegular() {
@@ -131,9 +127,9 @@ func (c *copier) openSource(path string, follow bool) (*os.File, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	return f, nil
+	return f, fi, nil
 }
 
 func notRegular(mode fs.FileMode) error {

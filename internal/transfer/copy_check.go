@@ -4,43 +4,50 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"io/fs"
 	"os"
 )
 
-// readBack reads the staged file again, from the disk where the system lets
-// itself be told so, and holds it against what was read from the source: its
-// size, and its hash if want has one.
-func (c *copier) readBack(ctx context.Context, staged string, want fileResult) error {
-	f, err := c.openSource(staged, false)
+// readBack holds the staged file against what was read from the source: its
+// size, and, if want has a hash, its content as it is read again, from the disk
+// where the system lets itself be told so. It returns what the file is.
+func (c *copier) readBack(ctx context.Context, staged string, want fileResult) (fs.FileInfo, error) {
+	fi, err := c.lookBack(ctx, staged, want)
 	if err != nil {
-		return fmt.Errorf("verify %s: %w", staged, err)
+		return nil, fmt.Errorf("verify %s: %w", staged, err)
+	}
+	return fi, nil
+}
+
+func (c *copier) lookBack(ctx context.Context, staged string, want fileResult) (fs.FileInfo, error) {
+	fi, err := os.Lstat(staged)
+	switch {
+	case err != nil:
+		return nil, withoutPath(err)
+	case !fi.Mode().IsRegular():
+		return nil, notRegular(fi.Mode())
+	case fi.Size() != want.Size:
+		return nil, fmt.Errorf("it has %d bytes, the source had %d", fi.Size(), want.Size)
+	case !want.Hashed:
+		return fi, nil
+	}
+	f, _, err := c.openSource(staged, false)
+	if err != nil {
+		return nil, err
 	}
 	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("verify %s: %w", staged, err)
-	}
-	if fi.Size() != want.Size {
-		return fmt.Errorf("verify %s: it has %d bytes, the source had %d", staged, fi.Size(), want.Size)
-	}
-	if !want.Hashed {
-		return nil
-	}
 	dropCache(f, 0, 0)
 	got, err := c.hashOpen(ctx, f)
-	if err != nil {
-		return fmt.Errorf("verify %s: %w", staged, err)
+	if err == nil && got.Sum != want.Sum {
+		err = fmt.Errorf("its SHA-256 is %x, that of the source is %x", got.Sum, want.Sum)
 	}
-	if got.Sum != want.Sum {
-		return fmt.Errorf("verify %s: its SHA-256 is %x, that of the source is %x", staged, got.Sum, want.Sum)
-	}
-	return nil
+	return fi, err
 }
 
 // hashFile takes the SHA-256 of the regular file path. It counts no bytes and
 // keeps to no limit.
 func (c *copier) hashFile(ctx context.Context, path string) (fileResult, error) {
-	f, err := c.openSource(path, c.follow)
+	f, _, err := c.openSource(path, c.follow)
 	if err != nil {
 		return fileResult{}, fmt.Errorf("hash %s: %w", path, err)
 	}

@@ -165,7 +165,7 @@ func testCopy(t *testing.T, sizes copySizes, from, to string, size int, verify V
 	if done.Load() != int64(size) {
 		t.Errorf("counted %d bytes, want %d", done.Load(), size)
 	}
-	noErr(t, c.readBack(t.Context(), staged, got), c.forget(staged, got.Size))
+	noErr(t, readBackErr(t, c, staged, got), c.forget(staged, got.Size))
 	left := slices.DeleteFunc(names(t, to), func(n string) bool { return n == "source" || n == "staged" })
 	if len(left) != 0 {
 		t.Errorf("left %v", left)
@@ -279,21 +279,21 @@ func TestReadBackFindsDifferences(t *testing.T) {
 		noErr(t, err, os.Chmod(staged, 0o600))
 		for _, at := range []int{0, size / 2, size - 1} {
 			flip(t, staged, at)
-			if err := c.readBack(t.Context(), staged, got); err == nil {
+			if err := readBackErr(t, c, staged, got); err == nil {
 				t.Errorf("%d bytes: the flipped bit at %d was not found", size, at)
 			}
-			if err := c.readBack(t.Context(), staged, fileResult{Size: got.Size}); err != nil {
+			if err := readBackErr(t, c, staged, fileResult{Size: got.Size}); err != nil {
 				t.Errorf("by size: %v", err)
 			}
 			flip(t, staged, at)
-			noErr(t, c.readBack(t.Context(), staged, got))
+			noErr(t, readBackErr(t, c, staged, got))
 		}
 		noErr(t, os.Truncate(staged, int64(size-1)))
-		if err := c.readBack(t.Context(), staged, fileResult{Size: got.Size}); err == nil {
+		if err := readBackErr(t, c, staged, fileResult{Size: got.Size}); err == nil {
 			t.Errorf("%d bytes: the missing byte was not found", size)
 		}
 		noErr(t, os.Remove(staged))
-		if err := c.readBack(t.Context(), staged, got); !errors.Is(err, fs.ErrNotExist) {
+		if err := readBackErr(t, c, staged, got); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("missing: got %v", err)
 		}
 	}
@@ -324,7 +324,7 @@ func TestReadBackAndHashStepsFailing(t *testing.T) {
 		if _, err := c.hashFile(t.Context(), src); !errors.Is(err, syscall.EIO) {
 			t.Errorf("hash, step %s: got %v", op, err)
 		}
-		if err := c.readBack(t.Context(), src, fileResult{Size: 5000, Hashed: true}); !errors.Is(err, syscall.EIO) {
+		if err := readBackErr(t, c, src, fileResult{Size: 5000, Hashed: true}); !errors.Is(err, syscall.EIO) {
 			t.Errorf("read back, step %s: got %v", op, err)
 		}
 	}
@@ -337,4 +337,10 @@ func TestReadBackAndHashStepsFailing(t *testing.T) {
 	if _, err := c.copyFile(ctx, src, filepath.Join(dir, "staged"), false); !errors.Is(err, context.Canceled) {
 		t.Errorf("copy: got %v", err)
 	}
+}
+
+func readBackErr(t *testing.T, c *copier, staged string, want fileResult) error {
+	t.Helper()
+	_, err := c.readBack(t.Context(), staged, want)
+	return err
 }

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"syscall"
@@ -44,7 +45,7 @@ func (r *run) compare(ctx context.Context, s Sector, it *item) error {
 
 // same proves that a file at the target is the one at the source.
 func (r *run) same(ctx context.Context, it *item, f *file, known *record) error {
-	if os.SameFile(f.src, f.dst) {
+	if sameFile(f.src, f.dst) {
 		return r.sameInode(it, f)
 	}
 	if f.src.Size() != f.dst.Size() {
@@ -67,6 +68,13 @@ func (r *run) same(ctx context.Context, it *item, f *file, known *record) error 
 		return nil
 	}
 	return r.sameHash(ctx, it, f)
+}
+
+// sameFile is os.SameFile for what listDir returns, too.
+func sameFile(a, b fs.FileInfo) bool {
+	x, ok := a.Sys().(*syscall.Stat_t)
+	y, ok2 := b.Sys().(*syscall.Stat_t)
+	return ok && ok2 && x.Dev == y.Dev && x.Ino == y.Ino
 }
 
 // settle makes a file that others wrote survive a power cut before its source

@@ -59,7 +59,7 @@ func TestCopyLeavesTheCacheAlone(t *testing.T) {
 		}
 		c := newCopier(durable.FS{}, nil, verify, nil)
 		got, err := c.copyFile(t.Context(), src, staged, false)
-		noErr(t, err, c.readBack(t.Context(), staged, got))
+		noErr(t, err, readBackErr(t, c, staged, got))
 		for _, path := range []string{src, staged} {
 			if got := cached(t, path); got > defaultSizes.window+1<<20 {
 				t.Errorf("%s: %s has %d bytes in memory", verify, filepath.Base(path), got)

@@ -54,6 +54,7 @@ type file struct {
 	src, dst fs.FileInfo // nil where it is not
 	equal    bool        // both are there, and the same
 	got      fileResult  // of the copy, or of a comparison
+	placed   fs.FileInfo // of the copy, once it is verified
 }
 
 // side is what one side has of an object.
@@ -98,8 +99,10 @@ func (r *run) lookAt(ctx context.Context, s Sector, o Object) (*item, error) {
 	if err != nil {
 		return nil, err
 	}
-	if it.dst, err = readSide(o.To, o.Kind, false); err != nil {
-		return nil, err
+	if !r.fresh[filepath.Dir(o.To)] {
+		if it.dst, err = readSide(o.To, o.Kind, false); err != nil {
+			return nil, err
+		}
 	}
 	it.pair()
 	switch {
@@ -163,14 +166,15 @@ func readSide(path string, kind sector.FileKind, follow bool) (side, error) {
 }
 
 func readCache(dir string, follow bool) ([]sideFile, error) {
-	entries, err := os.ReadDir(dir)
+	entries, err := listDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	var files []sideFile
+	slices.SortFunc(entries, func(a, b fs.FileInfo) int { return strings.Compare(a.Name(), b.Name()) })
+	files := make([]sideFile, 0, len(entries))
 	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		info, err := statFile(path, follow)
+		path := dir + "/" + e.Name()
+		info, err := plain(path, e, follow)
 		if err != nil {
 			return nil, err
 		}
@@ -195,11 +199,17 @@ func statFile(path string, follow bool) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	return plain(path, info, follow)
+}
+
+// plain checks what path itself is, and looks behind a link where it may.
+func plain(path string, info fs.FileInfo, follow bool) (fs.FileInfo, error) {
 	if info.Mode()&fs.ModeSymlink != 0 {
 		if !follow {
 			return nil, fault.New("move what it points to instead, or copy with --reserve",
 				"%s is a symbolic link: its content is elsewhere", path)
 		}
+		var err error
 		info, err = os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fault.New("restore what it points to", "%s is a symbolic link that leads nowhere", path)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -80,11 +81,11 @@ func (e *entry) result() fileResult {
 
 // append renders the record as its lines.
 func (r *record) append(b []byte) ([]byte, error) {
-	line, err := json.Marshal(r)
+	b, err := r.appendJSON(append(b, "# "...))
 	if err != nil {
 		return b, err
 	}
-	b = append(append(append(b, "# "...), line...), '\n')
+	b = append(b, '\n')
 	for _, e := range r.Files {
 		if e.Sum == nil {
 			continue
@@ -101,6 +102,34 @@ func (r *record) append(b []byte) ([]byte, error) {
 		b = append(append(append(hex.AppendEncode(b, e.Sum[:]), "  "...), name...), '\n')
 	}
 	return b, nil
+}
+
+// appendJSON writes what json.Marshal would, in a fraction of its time: there is
+// a record for every object that is only renamed, too.
+func (r *record) appendJSON(b []byte) ([]byte, error) {
+	b = append(b, `{"v":`...)
+	b = strconv.AppendInt(b, int64(r.V), 10)
+	b = append(append(append(b, `,"sector":"`...), r.Sector...), `","kind":"`...)
+	b = append(append(b, r.Kind...), `","files":[`...)
+	for i, e := range r.Files {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		name, err := json.Marshal(e.Name)
+		if err != nil {
+			return b, err
+		}
+		b = append(append(append(b, `{"name":`...), name...), `,"size":`...)
+		b = strconv.AppendInt(b, e.Size, 10)
+		b = append(b, `,"mtime":"`...)
+		b = e.Mtime.AppendFormat(b, time.RFC3339Nano)
+		b = append(b, '"')
+		if e.Sum != nil {
+			b = append(hex.AppendEncode(append(b, `,"sha256":"`...), e.Sum[:]), '"')
+		}
+		b = append(b, '}')
+	}
+	return append(b, "]}"...), nil
 }
 
 var escapeName = strings.NewReplacer("\\", `\\`, "\n", `\n`, "\r", `\r`)

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -142,4 +143,24 @@ func FuzzParseRecord(f *testing.F) {
 			t.Errorf("got %s %s from %+v", id, kind, r)
 		}
 	})
+}
+
+// What is written by hand is what json.Marshal writes.
+func TestRecordJSON(t *testing.T) {
+	hash := sum{1, 2, 0xff}
+	for _, r := range []*record{
+		{V: 1, Sector: "s-t01000-0", Kind: "sealed", Files: []entry{{Size: 1 << 40, Mtime: time.Unix(1700000000, 123456789).UTC(), Sum: &hash}}},
+		{V: 1, Sector: "s-t01000-7", Kind: "cache", Files: []entry{
+			{Name: "p_aux", Size: 64, Mtime: time.Unix(0, 0).UTC()}, {Name: "odd \"name\"\\\n<é>", Mtime: time.Unix(5, 1000).UTC(), Sum: &sum{}},
+		}},
+		{V: 1, Sector: "s-t01000-7", Kind: "cache", Files: []entry{}},
+	} {
+		want, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := r.appendJSON(nil); err != nil || string(got) != string(want) {
+			t.Errorf("got  %s\nwant %s, %v", got, want, err)
+		}
+	}
 }

@@ -3,6 +3,7 @@ package transfer
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -41,8 +42,27 @@ func (r *run) open(s *survey) (err error) {
 		if err := r.mkFetching(dir); err != nil {
 			return fmt.Errorf("make the target's directories: %w", err)
 		}
+		if r.fresh[dir], err = holdsNothing(dir); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// holdsNothing says that a type directory has no sector yet. This run has it
+// locked, so that none needs to be looked for: where another program puts one
+// there meanwhile, it is found when ours is published, as nothing is replaced.
+func holdsNothing(dir string) (bool, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(2)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	return len(names) == 0 || len(names) == 1 && names[0] == store.FetchingName, nil
 }
 
 func (r *run) mkFetching(typeDir string) error {

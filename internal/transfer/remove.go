@@ -51,7 +51,7 @@ func (r *run) removeSource(it *item) (left []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if !os.SameFile(now, f.src) || now.Size() != f.src.Size() || !now.ModTime().Equal(f.src.ModTime()) {
+		if !sameFile(now, f.src) || now.Size() != f.src.Size() || !now.ModTime().Equal(f.src.ModTime()) {
 			return nil, fmt.Errorf("%s has changed since it was copied", it.from(f))
 		}
 		names = append(names, f.name)

@@ -17,8 +17,12 @@ type run struct {
 	pairs    pairs
 	opened   opened
 	kept     map[string]bool // staged by an earlier run, to be gone on with
+	fresh    map[string]bool // type directories of the target that held nothing at the start
 
 	telling sync.Mutex // held during a call of Journal or Known
+	// renaming is held during a rename. The kernel does those of directories one at
+	// a time, and who waits for it there burns the time in which others could look.
+	renaming sync.Mutex
 
 	mu     sync.Mutex
 	reason error // why nothing may be changed any more
@@ -33,7 +37,7 @@ func newRun(opt Options) (*run, error) {
 		return nil, err
 	}
 	opt.Target = target
-	r := &run{Options: opt, report: &Report{DryRun: opt.DryRun}, disks: newDisks(spinning), kept: map[string]bool{}}
+	r := &run{Options: opt, report: &Report{DryRun: opt.DryRun}, disks: newDisks(spinning), kept: map[string]bool{}, fresh: map[string]bool{}}
 	r.events = &events{report: r.report, observe: opt.Observe}
 	r.copier = newCopier(opt.FS, newLimiter(opt.BytesPerSecond), opt.Verify, nil)
 	return r, nil

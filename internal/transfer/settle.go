@@ -110,6 +110,9 @@ func (it *item) record(s Sector) (*record, error) {
 		if it.way == wayRename {
 			info = f.src // the same file
 		}
+		if f.placed != nil {
+			info = f.placed
+		}
 		if info == nil {
 			var err error
 			if info, err = os.Lstat(it.to(f)); err != nil {

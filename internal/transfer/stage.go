@@ -175,7 +175,8 @@ func (r *run) verifyJob(ctx context.Context, j *job) error {
 				continue
 			}
 			staged := filepath.Join(it.staged(), f.name)
-			if err := r.copier.readBack(ctx, staged, f.got); err != nil {
+			var err error
+			if f.placed, err = r.copier.readBack(ctx, staged, f.got); err != nil {
 				if ctx.Err() != nil {
 					return err
 				}

@@ -131,7 +131,7 @@ func (v *verification) file(ctx context.Context, path string, e entry) error {
 			return err
 		}
 		want := e.result()
-		if err := v.copier.readBack(ctx, path, want); err != nil {
+		if _, err := v.copier.readBack(ctx, path, want); err != nil {
 			return fault.New(hint, "it is not what the manifest says: %w", err)
 		}
 		v.bytes += e.Size
