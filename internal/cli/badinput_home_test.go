@@ -34,6 +34,7 @@ func homeCommands() map[string]func(w *world, home string) []string {
 		"dry export":   with("export", "--miner=1000", "metadata", "--dry-run"),
 		"rollback":     with("import", "rollback"),
 		"dry rollback": with("import", "rollback", "--dry-run"),
+		"check":        with("check", "--window"),
 		"list":         with("list", "--offline"),
 		"state":        with("state", "1000", "100"),
 		"finalize":     with("finalize", "--miner=1000", "117", "--really-do-it", "--without-chain"),

@@ -32,6 +32,8 @@ func takes(kind string) string {
 		return "a whole number, 0 or higher"
 	case "int":
 		return "a whole number"
+	case "duration":
+		return "a time, as 90s or 2m"
 	default:
 		return "another kind of value"
 	}

@@ -76,7 +76,33 @@ var (
 		"error": "string?",
 	}
 	countSummary = fields{"type": "string", "count": "number"}
-	fileLine     = fields{
+
+	checkSector = fields{
+		"type": "string", "miner": "string", "number": "number", "verdict": "string", "upgraded": "bool", "commR": "string?",
+		"commRFrom": "string", "deadline": "number?", "partition": "number?", "replica": "string?", "cache": "string?",
+		"reused": "bool", "findings": "list", "findings[].name": "string", "findings[].file": "string",
+		"findings[].offset": "number", "findings[].text": "string", "omitted": "number?",
+	}
+	checkDifference = fields{
+		"type": "string", "code": "string", "miner": "string?", "number": "number?", "deadline": "number?", "partition": "number?",
+		"path": "string?", "text": "string", "hint": "string?",
+	}
+	checkDeadline = fields{
+		"type": "string", "miner": "string", "deadline": "number", "partition": "number", "sectors": "number", "faulty": "number",
+		"recovering": "number", "provable": "number", "undecided": "number", "notProvable": "number", "differences": "number",
+		"opens": "number", "epoch": "number", "open": "bool", "opensIn": "number",
+	}
+	checkSum = fields{
+		"type": "string", "plan": "string", "verdict": "string", "sectors": "number", "provable": "number", "undecided": "number",
+		"notProvable": "number", "reused": "number", "skipped": "counts?", "differences": "counts?", "commR": "counts",
+		"randomness": "string?",
+	}
+	sealingFields = fields{
+		"type": "string", "system": "string", "miner": "string?", "number": "number?", "key": "string?", "state": "string?",
+		"reason": "string?",
+	}
+	sealingSum = fields{"type": "string", "systems": "list", "broken": "number"}
+	fileLine   = fields{
 		"type": "string", "miner": "string", "number": "number", "kind": "string", "action": "string", "from": "string?",
 		"to": "string", "bytes": "number", "reason": "string?",
 	}
@@ -103,7 +129,11 @@ var (
 		"storage attach":  {"sector": runSector, "store": attachStore, "summary": runSummary},
 		"storage find":    {"location": locationLine, "summary": countSummary},
 		"storage list":    {"store": listStore, "summary": countSummary},
-		"export files":    {"file": fileLine, "sector": filesSector, "summary": filesSummary},
+		"check": {
+			"sector": checkSector, "difference": checkDifference, "deadline": checkDeadline, "summary": checkSum,
+		},
+		"check --sealing-done": {"sealing": sealingFields, "summary": sealingSum},
+		"export files":         {"file": fileLine, "sector": filesSector, "summary": filesSummary},
 	}
 
 	// actions are the words in the field action.
@@ -333,6 +363,7 @@ func TestJSONContract(t *testing.T) {
 	jsonOfStorage(t, c)
 	jsonOfStores(t, c)
 	jsonOfFiles(t, c)
+	jsonOfCheck(t, c)
 	c.all()
 }
 
@@ -420,6 +451,27 @@ func jsonOfFiles(t *testing.T, c *jsonCheck) {
 	w.must(os.Remove(target + "/sealed/s-t01000-105"))
 	w.set(home, "sector-index", "sector-upgrade/m-1000-n-110", "nowhere")
 	files(3, "--verify-only", "--numbers=105,110")
+}
+
+func jsonOfCheck(t *testing.T, c *jsonCheck) {
+	t.Helper()
+	w := newWorld(t)
+	home := w.homeWithStores("home")
+	w.must(os.Truncate(w.store("damocles-1")+"/sealed/s-t01000-100", 5))
+	w.must(os.WriteFile(w.store("damocles-1")+"/sealed/s-t01000-999", nil, 0o600))
+	w.must(os.Remove(w.store("damocles-1") + "/cache/s-t01000-102/t_aux"))
+	c.lines("check", w.checkHome(home, "--json").exits(4))
+	c.lines("check", w.checkHome(home, "--json", "--chain", w.chain(testkit.ChainOptions{}, testkit.Proving{Faulty: []uint64{101}})).exits(4))
+	c.lines("check", w.checkHome(home, "--json", "--full", "--numbers", "122,777").exits(3))
+	c.seen[fmt.Sprintf("%p omitted", checkSector)] = true // only large sectors have so many places
+
+	c.lines("check --sealing-done", w.checkHome(home, "--json", "--sealing-done", "--numbers", "100").exits(0))
+	w.set(home, "offline_meta", offlineKey(101), "{")
+	w.set(home, "offline_meta", "sector-states-offline/m-1000-n-x", "{}")
+	for line := range strings.Lines(w.checkHome(home, "--json", "--sealing-done").exits(5).out) {
+		c.line("check --sealing-done", strings.TrimSpace(line))
+	}
+	c.lines("check --sealing-done", w.checkHome(home, "--json", "--sealing-done", "--numbers", "101").exits(3))
 }
 
 // The manual names every field, and its examples keep the contract.

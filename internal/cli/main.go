@@ -35,6 +35,7 @@ const (
 	exitFailed      = 1
 	exitUsage       = 2
 	exitIncomplete  = 3
+	exitCheck       = 4
 	exitRefused     = 5
 	exitInterrupted = 130
 )
@@ -42,6 +43,10 @@ const (
 // errIncomplete is a run that finished, but left sectors behind. What they are
 // is on stdout already, so it is not printed.
 var errIncomplete = errors.New("some sectors were left behind")
+
+// errCheck is a check that found sectors that are not provable, or that disagree.
+// They, too, are on stdout already.
+var errCheck = errors.New("some sectors are not provable, or disagree")
 
 // Main runs the command line of this process and returns its exit code.
 func Main() int {
@@ -83,6 +88,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitRefused
 	case isOnly(err, errIncomplete):
 		return exitIncomplete
+	case isOnly(err, errCheck):
+		return exitCheck
 	default:
 		return exitFailed
 	}
@@ -109,7 +116,7 @@ func (a *app) explain(code int, err error) {
 	switch code {
 	case exitDone:
 		return
-	case exitIncomplete:
+	case exitIncomplete, exitCheck:
 		return
 	case exitInterrupted:
 		err, hint = errors.New("interrupted"), "run the same command again: it finishes the rest"

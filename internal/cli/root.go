@@ -40,7 +40,9 @@ Exit codes:
   0    done (sectors that need no carrying do not count against it)
   1    failed
   2    wrong usage
-  3    finished, but some sectors failed, are unfinished or in conflict
+  3    finished, but some sectors failed, are unfinished or in conflict, or could
+       not be decided
+  4    a check found sectors that are not provable, or that disagree with the chain
   5    refused: a precondition does not hold, nothing was changed
   130  interrupted; the same command finishes the rest`
 
@@ -90,6 +92,7 @@ func newUtilCommand(a *app) *cobra.Command {
 	sectors := &cobra.Command{Use: "sectors", Short: "Commands for sectors"}
 	sectors.AddCommand(
 		newImportCommand(a), newListCommand(a), newStateCommand(a), newFinalizeCommand(a), newExportCommand(a),
+		newCheckCommand(a),
 	)
 	sealer.AddCommand(sectors)
 	util.AddCommand(sealer, newStorageCommand(a))

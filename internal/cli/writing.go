@@ -94,6 +94,21 @@ func (c *chainFlags) addFlags(f *pflag.FlagSet) {
 // openChain dials the chain node, nil where none was named. One that cannot say
 // which numbers the miner has used is found out now, and not at the end.
 func (a *app) openChain(ctx context.Context, c chainFlags, miner abi.ActorID, jobs int) (migrate.Chain, error) {
+	node, err := a.dialChain(ctx, c, jobs)
+	if node == nil || err != nil {
+		return nil, err
+	}
+	at := migrate.NewChainNode(node)
+	if _, _, err := at.HighestAllocated(ctx, miner); err != nil {
+		return nil, fault.New(cmp.Or(fault.HintOf(err), "check that the chain node is of the miner's network, and in sync"),
+			"ask the chain for the sector numbers of %s: %w", sector.MinerString(miner), err)
+	}
+	return at, nil
+}
+
+// dialChain dials the chain node, nil where none was named, and lets it answer as
+// of its newest tipset, so that all answers fit together.
+func (a *app) dialChain(ctx context.Context, c chainFlags, jobs int) (*chain.Node, error) {
 	if c.chain != "" && c.without {
 		return nil, fault.BadUsage("give one of them", "--chain and --without-chain are both given")
 	}
@@ -109,7 +124,7 @@ func (a *app) openChain(ctx context.Context, c chainFlags, miner abi.ActorID, jo
 		return nil, fmt.Errorf("the address of the chain node: %w", err)
 	}
 	node := chain.Dial(endpoint, a.rpcOptions(jobs))
-	var head chain.Head // one tipset, so that all answers fit together
+	var head chain.Head
 	err = a.greet(ctx, "the chain node at "+endpoint.String(), func(ctx context.Context) error {
 		head, err = node.Head(ctx)
 		return err
@@ -117,13 +132,8 @@ func (a *app) openChain(ctx context.Context, c chainFlags, miner abi.ActorID, jo
 	if err != nil {
 		return nil, err
 	}
-	at := migrate.NewChainNode(node.At(head))
-	if _, _, err := at.HighestAllocated(ctx, miner); err != nil {
-		return nil, fault.New(cmp.Or(fault.HintOf(err), "check that the chain node is of the miner's network, and in sync"),
-			"ask the chain for the sector numbers of %s: %w", sector.MinerString(miner), err)
-	}
 	a.ui.Info(fmt.Sprintf("asking the chain node at %s as of epoch %d", endpoint, head.Height))
-	return at, nil
+	return node.At(head), nil
 }
 
 // greet makes the first call to a peer. All of them answer it at once, so one

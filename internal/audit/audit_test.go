@@ -1,0 +1,441 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/ipfs/go-cid"
+
+	"damocles-manager/internal/durable"
+	"damocles-manager/internal/fault"
+	"damocles-manager/internal/post"
+	"damocles-manager/internal/sector"
+	"damocles-manager/internal/store"
+	"damocles-manager/internal/testkit"
+)
+
+// truth is the metadata of the fixture: sectors.json.
+type truth struct {
+	only func(number abi.SectorNumber) bool // nil for all
+}
+
+func (m truth) Each(ctx context.Context, numbers sector.Numbers, fn func(sector.ID, string, *sector.Record, error) error) error {
+	for _, s := range fixture {
+		rec := &sector.Record{ID: sector.ID{Miner: s.Miner, Number: s.Number}, SealProof: 5, Status: sector.Finished, State: "Proving"}
+		if !numbers.Has(s.Number) || (m.only != nil && !m.only(s.Number)) {
+			continue
+		}
+		rec.Original.CommR = cid.MustParse(s.CommR)
+		if s.NewCommR != "" && s.Number != 23 {
+			rec.Upgraded, rec.Update = true, &sector.Replica{CommR: cid.MustParse(s.NewCommR)}
+		}
+		if err := fn(rec.ID, "", rec, nil); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+var fixture []struct {
+	Miner           abi.ActorID
+	Number          abi.SectorNumber
+	CommR, NewCommR string
+}
+
+// observed keeps what is told.
+type observed struct {
+	sectors []SectorReport
+	differs []Difference
+	on      func(SectorReport)
+}
+
+func (o *observed) Sector(r SectorReport) {
+	o.sectors = append(o.sectors, r)
+	if o.on != nil {
+		o.on(r)
+	}
+}
+func (o *observed) Difference(d Difference) { o.differs = append(o.differs, d) }
+func (o *observed) Deadline(DeadlineReport) {}
+
+// spyFS counts what is opened, and lets some paths hang.
+type spyFS struct {
+	mu     sync.Mutex
+	opened map[string]int
+	hangs  func(path string) bool
+	free   chan struct{} // closed, those that hang go on
+}
+
+func (s *spyFS) wait(path string) {
+	if s.hangs != nil && s.hangs(path) {
+		<-s.free
+	}
+}
+
+func (s *spyFS) Stat(name string) (fs.FileInfo, error) {
+	s.wait(name)
+	return os.Stat(name)
+}
+
+func (s *spyFS) Open(name string) (post.File, error) {
+	s.wait(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opened[name]++
+	return os.Open(name)
+}
+
+// counts returns the number of files opened since the last call.
+func (s *spyFS) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.opened)
+	s.opened = map[string]int{}
+	return n
+}
+
+// setUp copies the stores, and makes options for their sectors 100 to 112.
+func setUp(t *testing.T) (Options, *observed, *spyFS) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(testkit.Fixture(t, "switch-2k/storage"))); err != nil {
+		t.Fatal(err)
+	}
+	numbers, err := sector.ParseNumbers([]string{"100-112"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spy := &spyFS{opened: map[string]int{}, free: make(chan struct{})}
+	t.Cleanup(func() { close(spy.free) })
+	seen := &observed{}
+	return Options{
+		Numbers: numbers, Metadata: truth{}, Timeout: time.Minute, Jobs: 4, FS: spy, Observer: seen,
+		Plan:   Plan{Kind: Window},
+		Stores: []store.Store{{Name: "1", Dir: dir + "/damocles-1"}, {Name: "2", Dir: dir + "/damocles-2"}},
+	}, seen, spy
+}
+
+func run(t *testing.T, o Options) *Summary {
+	t.Helper()
+	sum, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum
+}
+
+// Sectors are told of in the order of their numbers, whoever is ready first.
+func TestRunInOrder(t *testing.T) {
+	o, seen, _ := setUp(t)
+	o.Plan = Plan{Kind: Full}
+	var total, done int
+	o.Total, o.Done = func(n int) { total = n }, func() { done++ }
+	sum := run(t, o)
+	if sum.Provable != 13 || sum.Verdict() != post.Provable || total != 13 || done != 13 {
+		t.Errorf("got %+v, total %d, done %d", sum, total, done)
+	}
+	if !slices.IsSortedFunc(seen.sectors, func(a, b SectorReport) int { return compareIDs(a.ID, b.ID) }) {
+		t.Error("not in order")
+	}
+}
+
+// A sector whose files hang ends after the timeout, and holds up nobody else.
+func TestRunHangingSector(t *testing.T) {
+	for _, file := range []string{"sealed/s-t01000-104", "cache/s-t01000-104/p_aux"} {
+		o, seen, spy := setUp(t)
+		o.Timeout = 50 * time.Millisecond
+		spy.hangs = func(path string) bool { return strings.HasSuffix(path, file) }
+		sum := run(t, o)
+		if sum.Provable != 12 || sum.Undecided != 1 || sum.Verdict() != post.Undecided {
+			t.Fatalf("%s: %+v", file, sum)
+		}
+		f := seen.sectors[4].Findings
+		if len(f) != 1 || f[0].Name != post.Timeout || !strings.HasSuffix(f[0].File, file) {
+			t.Errorf("%s: %v", file, f)
+		}
+	}
+}
+
+// A store that hangs is given up after some sectors, so that the rest does not
+// take the timeout each.
+func TestRunHangingStore(t *testing.T) {
+	o, seen, spy := setUp(t)
+	o.Timeout, o.Jobs = 100*time.Millisecond, 1
+	spy.hangs = func(path string) bool { return strings.HasPrefix(path, o.Stores[0].Dir) }
+	start := time.Now()
+	sum := run(t, o)
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	skipped := 0
+	for _, s := range seen.sectors {
+		for _, f := range s.Findings {
+			if f.Name == post.Timeout && strings.Contains(f.Text, "in a row") {
+				skipped++
+			}
+		}
+	}
+	if sum.Undecided == 0 || skipped != sum.Undecided-enough {
+		t.Errorf("%d undecided, %d of them not read", sum.Undecided, skipped)
+	}
+}
+
+// An interrupted check goes on where it was; what has not changed is not read
+// again, and what has is.
+func TestResume(t *testing.T) {
+	o, seen, spy := setUp(t)
+	path := filepath.Join(t.TempDir(), "results")
+	open := func() {
+		var err error
+		if o.Resume, err = OpenResume(t.Context(), durable.FS{}, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open()
+	o.Jobs = 1
+	ctx, cancel := context.WithCancel(t.Context())
+	seen.on = func(SectorReport) {
+		if len(seen.sectors) == 5 {
+			cancel()
+		}
+	}
+	if _, err := Run(ctx, o); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v", err)
+	}
+	if err := o.Resume.Close(); err != nil {
+		t.Fatal(err)
+	}
+	seen.on = nil
+	spy.count()
+
+	again := func() (*Summary, int) {
+		open()
+		*seen = observed{}
+		sum := run(t, o)
+		if err := o.Resume.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return sum, spy.count()
+	}
+	sum, _ := again()
+	if sum.Reused != 5 || sum.Provable != 13 {
+		t.Errorf("after the interruption: %+v", sum)
+	}
+	if sum, n := again(); sum.Reused != 13 || n != 0 {
+		t.Errorf("%d files were read again, %+v", n, sum)
+	}
+	// one of each kind of change
+	replica, aux := o.Stores[0].Dir+"/sealed/s-t01000-100", o.Stores[0].Dir+"/cache/s-t01000-102/p_aux"
+	later := time.Now().Add(time.Second)
+	if err := errors.Join(os.Chtimes(replica, later, later), os.Truncate(aux, 10)); err != nil {
+		t.Fatal(err)
+	}
+	sum, n := again()
+	if sum.Reused != 11 || sum.NotProvable != 1 || n == 0 {
+		t.Errorf("after the change: %d files read, %+v", n, sum)
+	}
+	o.Metadata = otherCommR{}
+	if sum, _ := again(); sum.Reused != 12 || sum.NotProvable != 2 {
+		t.Errorf("with another CommR of 101: %+v", sum)
+	}
+}
+
+// otherCommR gives 101 the CommR of 100.
+type otherCommR struct{}
+
+func (otherCommR) Each(ctx context.Context, numbers sector.Numbers, fn func(sector.ID, string, *sector.Record, error) error) error {
+	var first cid.Cid
+	return truth{}.Each(ctx, numbers, func(id sector.ID, key string, rec *sector.Record, err error) error {
+		switch id.Number {
+		case 100:
+			first = rec.Original.CommR
+		case 101:
+			rec.Original.CommR = first
+		}
+		return fn(id, key, rec, err)
+	})
+}
+
+// What hung is tried again.
+func TestResumeTriesAgain(t *testing.T) {
+	o, _, spy := setUp(t)
+	path := filepath.Join(t.TempDir(), "results")
+	for i, want := range []int{1, 0} {
+		o.Timeout = 50 * time.Millisecond
+		spy.hangs = func(path string) bool { return i == 0 && strings.HasSuffix(path, "sealed/s-t01000-104") }
+		if i == 1 {
+			o.Timeout = time.Minute
+		}
+		var err error
+		if o.Resume, err = OpenResume(t.Context(), durable.FS{}, path); err != nil {
+			t.Fatal(err)
+		}
+		if sum := run(t, o); sum.Undecided != want || sum.Provable != 13-want {
+			t.Errorf("run %d: %+v", i, sum)
+		}
+		if err := o.Resume.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Every step of the file of results may fail; the run then ends with that error,
+// and the file stays one that a next run takes.
+func TestResumeFaults(t *testing.T) {
+	boom := errors.New("boom")
+	for _, step := range []string{"create", "write", "sync", "close", "rename", "syncdir", "append"} {
+		t.Run(step, func(t *testing.T) {
+			o, _, _ := setUp(t)
+			path := filepath.Join(t.TempDir(), "results")
+			made := false
+			dfs := durable.FS{Fault: func(op, at string) error {
+				if op == step && !made || step == "append" && op == "write" && made {
+					return boom
+				}
+				return nil
+			}}
+			r, err := OpenResume(t.Context(), dfs, path)
+			if step != "append" {
+				if !errors.Is(err, boom) || fault.HintOf(err) == "" {
+					t.Fatalf("got %v", err)
+				}
+				names, err := os.ReadDir(filepath.Dir(path))
+				if err != nil || len(names) > 0 {
+					t.Errorf("left behind: %v %v", names, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			made = true
+			o.Resume = r
+			if _, err := Run(t.Context(), o); !errors.Is(err, boom) || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %v", err)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+			if _, err := OpenResume(t.Context(), durable.FS{}, path); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestResumeForeign(t *testing.T) {
+	head := `{"type":"sectors-check","version":1}` + "\n"
+	tests := []struct{ name, content, want string }{
+		{"empty", "", "no first line"},
+		{"no newline", "hello", "no first line"},
+		{"other JSON", "{}\n", "first line"},
+		{"another version", `{"type":"sectors-check","version":2}` + "\n", "first line"},
+		{"a broken line", head + "{}\n" + head, "line 2"},
+		{"a broken key", head + `{"key":"00"}` + "\n", "line 2"},
+		{"half a line", head + `{"key":"00`, ""},
+	}
+	for _, tt := range tests {
+		path := filepath.Join(t.TempDir(), "results")
+		if err := os.WriteFile(path, []byte(tt.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := OpenResume(t.Context(), durable.FS{}, path)
+		switch {
+		case tt.want == "" && err != nil, tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
+		case err == nil:
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		case fault.KindOf(err) != fault.Refused:
+			t.Errorf("%s: %v is not refused", tt.name, err)
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil || (tt.want != "" && string(raw) != tt.content) {
+			t.Errorf("%s: it was changed: %q %v", tt.name, raw, err)
+		}
+	}
+	if _, err := OpenResume(t.Context(), durable.FS{}, t.TempDir()); fault.KindOf(err) != fault.Refused {
+		t.Errorf("a directory: %v", err)
+	}
+}
+
+// A locator's stores: unknown ones, those behind a plugin, and those that hang.
+func TestLocate(t *testing.T) {
+	o, seen, _ := setUp(t)
+	o.Unreachable = map[string]string{"plugin": "only damocles can look there"}
+	o.Locator = books{100: {"1", "1"}, 101: {"plugin", "plugin"}, 102: {"gone", "1"}, 103: {"1", "1"}}
+	var err error
+	if o.Numbers, err = sector.ParseNumbers([]string{"100-104"}); err != nil {
+		t.Fatal(err)
+	}
+	sum := run(t, o)
+	var got []string
+	for _, s := range seen.sectors {
+		got = append(got, fmt.Sprintf("%d %s", s.ID.Number, s.Verdict))
+	}
+	for _, d := range seen.differs {
+		got = append(got, fmt.Sprintf("%d %s", d.ID.Number, d.Code))
+	}
+	// 103 has its cache in the other store
+	want := []string{"100 provable", "101 undecided", "102 provable", "103 not provable", "104 provable",
+		"102 store-unknown", "103 elsewhere", "104 not-in-index"}
+	if !slices.Equal(got, want) || sum.Verdict() != post.NotProvable {
+		t.Errorf("got\n%q, want\n%q", got, want)
+	}
+}
+
+type books map[abi.SectorNumber][2]string
+
+func (b books) Locate(_ context.Context, id sector.ID, _ bool) (string, string, bool, error) {
+	at, ok := b[id.Number]
+	return at[0], at[1], ok, nil
+}
+
+// A book that cannot be read ends the run: without it every sector would be called
+// missing.
+func TestLocatorFails(t *testing.T) {
+	o, _, _ := setUp(t)
+	o.Locator = brokenBook{}
+	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "in the index") {
+		t.Errorf("got %v", err)
+	}
+}
+
+type brokenBook struct{}
+
+func (brokenBook) Locate(context.Context, sector.ID, bool) (string, string, bool, error) {
+	return "", "", false, errors.New("broken")
+}
+
+// Every code has a verdict, and the worst decides.
+func TestVerdicts(t *testing.T) {
+	tests := []struct {
+		sum  Summary
+		want post.Verdict
+	}{
+		{Summary{Provable: 5}, post.Provable},
+		{Summary{Undecided: 1}, post.Undecided},
+		{Summary{Undecided: 1, NotProvable: 1}, post.NotProvable},
+		{Summary{Differences: map[Code]int{NumberNotFound: 1}}, post.Undecided},
+		{Summary{Differences: map[Code]int{RecordBroken: 1, FaultyOnChain: 1}}, post.NotProvable},
+	}
+	for _, tt := range tests {
+		if got := tt.sum.Verdict(); got != tt.want {
+			t.Errorf("%+v: got %s, want %s", tt.sum, got, tt.want)
+		}
+	}
+	if got := verdictOf([]post.Finding{{Name: StoreUnreachable}}); got != post.Undecided {
+		t.Errorf("a store that is out of reach: %s", got)
+	}
+}

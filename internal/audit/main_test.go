@@ -1,0 +1,20 @@
+package audit
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"testing"
+)
+
+func TestMain(m *testing.M) {
+	raw, err := os.ReadFile("../../testdata/fixtures/switch-2k/sectors.json")
+	if err == nil {
+		err = json.Unmarshal(raw, &fixture)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}

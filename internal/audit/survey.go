@@ -1,0 +1,115 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"damocles-manager/internal/fault"
+	"damocles-manager/internal/post"
+	"damocles-manager/internal/sector"
+	"damocles-manager/internal/store"
+)
+
+// object is a replica file or a cache directory in a store, by its name alone.
+type object struct {
+	id    sector.ID
+	kind  sector.FileKind
+	store uint16
+}
+
+// provenKinds are the kinds of files that a proof needs.
+var provenKinds = []sector.FileKind{sector.Sealed, sector.Cache, sector.Update, sector.UpdateCache}
+
+func compareIDs(a, b sector.ID) int {
+	return cmp.Or(cmp.Compare(a.Miner, b.Miner), cmp.Compare(a.Number, b.Number))
+}
+
+// survey lists what the stores hold, all of them at once.
+func (a *auditor) survey(ctx context.Context) error {
+	found := make([][]object, len(a.Stores))
+	errs := make([]error, len(a.Stores))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(16)
+	for i, s := range a.Stores {
+		g.Go(func() error {
+			found[i], errs[i] = within(ctx, a, func(ctx context.Context, alive func()) ([]object, error) {
+				return a.list(ctx, s, uint16(i), alive)
+			})
+			return ctx.Err()
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, err := range errs {
+		if err != nil {
+			a.unusable(i, err)
+		}
+	}
+	a.disk = slices.Concat(found...)
+	slices.SortFunc(a.disk, func(x, y object) int {
+		return cmp.Or(compareIDs(x.id, y.id), cmp.Compare(x.kind, y.kind), cmp.Compare(x.store, y.store))
+	})
+	return nil
+}
+
+func (a *auditor) list(ctx context.Context, s store.Store, at uint16, alive func()) ([]object, error) {
+	info, err := os.Stat(s.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s is no directory", s.Dir)
+	}
+	var out []object
+	for _, kind := range provenKinds {
+		err := s.Each(ctx, kind, func(e store.Entry) error {
+			alive()
+			if e.Err == nil && a.selected(e.ID) {
+				out = append(out, object{e.ID, kind, at})
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// unusable notes a store that could not be listed. One that is not there has no
+// files, which is certain; of what hangs nothing is.
+func (a *auditor) unusable(i int, err error) {
+	dir := a.Stores[i].Dir
+	if errors.Is(err, fs.ErrNotExist) {
+		a.differ(Difference{Code: StoreMissing, Path: dir, Text: fmt.Sprintf("the store %s is not there", dir),
+			Hint: "see that its disk is mounted, then run this again"})
+		return
+	}
+	f := post.Finding{Name: StoreUnreachable, File: dir, Offset: -1, Err: err,
+		Text: fmt.Sprintf("the store cannot be listed (%v), so nothing is known of what lies in it", err)}
+	hint := cmp.Or(fault.HintOf(err), "see to the disk, then run this again")
+	if errors.Is(err, errHangs) {
+		f.Name = post.Timeout
+		f.Text = fmt.Sprintf("the store gave no answer within %s: its disk or network file system hangs, and nothing is known of what lies in it", a.Timeout)
+		hint = "see to the mount, or give it longer with --timeout, then run this again"
+	}
+	a.failed[i] = f
+	a.differ(Difference{Code: StoreUnreadable, Path: dir, Text: dir + ": " + f.Text, Hint: hint})
+}
+
+// objects are those of a sector, from a.disk, which is sorted.
+func (a *auditor) objects(id sector.ID, from int) (of []object, next int) {
+	next = from
+	for next < len(a.disk) && a.disk[next].id == id {
+		next++
+	}
+	return a.disk[from:next], next
+}
