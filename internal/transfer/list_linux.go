@@ -17,7 +17,7 @@ func listDir(dir string) ([]fs.FileInfo, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: dir, Err: err}
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }() // only read from
 	names, err := readNames(fd)
 	if err != nil {
 		return nil, &fs.PathError{Op: "read", Path: dir, Err: err}

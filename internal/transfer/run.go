@@ -20,9 +20,6 @@ type run struct {
 	fresh    map[string]bool // type directories of the target that held nothing at the start
 
 	telling sync.Mutex // held during a call of Journal or Known
-	// renaming is held during a rename. The kernel does those of directories one at
-	// a time, and who waits for it there burns the time in which others could look.
-	renaming sync.Mutex
 
 	mu     sync.Mutex
 	reason error // why nothing may be changed any more
