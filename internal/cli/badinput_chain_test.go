@@ -19,6 +19,7 @@ func chainSays(t *testing.T, number uint64, raw json.RawMessage) string {
 // A sector on which chain and metadata disagree is left behind, with both
 // values; the others are carried.
 func TestChainDisagrees(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		number uint64

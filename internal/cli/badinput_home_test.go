@@ -75,6 +75,7 @@ func TestMissingHome(t *testing.T) {
 }
 
 func TestBadConfig(t *testing.T) {
+	t.Parallel()
 	configs := []complaint{
 		{name: "not TOML", code: 1, says: []string{"sector-manager.cfg: line 2: "}, hint: "correct the file"},
 		{name: "cut off", code: 1, says: []string{"sector-manager.cfg: line 2: "}, hint: "correct the file"},
@@ -104,6 +105,7 @@ func TestBadConfig(t *testing.T) {
 }
 
 func TestCorruptHome(t *testing.T) {
+	t.Parallel()
 	damages := []struct {
 		file   string
 		change func([]byte) []byte
@@ -201,6 +203,7 @@ func TestDaemonOfAnotherHome(t *testing.T) {
 
 // One bad record among good ones is reported with its reason; the rest is carried.
 func TestBadStates(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, key, value string
 		says             string

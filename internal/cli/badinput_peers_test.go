@@ -65,6 +65,7 @@ func peers() []peer {
 
 // A peer that fails at once stops every command before anything is touched.
 func TestPeerFails(t *testing.T) {
+	t.Parallel()
 	failures := []struct {
 		name string
 		how  testkit.Failure

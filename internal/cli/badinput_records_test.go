@@ -9,6 +9,7 @@ import (
 
 // One bad record among good ones is reported with its reason; the rest arrives.
 func TestBadRecords(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		key    string
@@ -76,6 +77,7 @@ func TestBadRecords(t *testing.T) {
 
 // What the repo says of used numbers must be readable: to guess is to use one twice.
 func TestBadNumbers(t *testing.T) {
+	t.Parallel()
 	var cases []complaint
 	for key, value := range map[string][]byte{
 		"/storage/nextid":                   {0xff},

@@ -86,6 +86,7 @@ func (w *world) tables(repo string) {
 }
 
 func TestBadRepo(t *testing.T) {
+	t.Parallel()
 	repos := []struct {
 		name string
 		make func(w *world) string

@@ -156,6 +156,7 @@ func into(args ...string) func(*world) []string {
 }
 
 func TestWrongUsage(t *testing.T) {
+	t.Parallel()
 	check(t, []complaint{
 		{name: "unknown flag", args: line("import", "--dryrun"), code: 2, says: []string{"unknown flag: --dryrun"}, hint: "import --help"},
 		{name: "unknown shorthand", args: line("import", "-n"), code: 2, says: []string{"-n"}, hint: "import --help"},

@@ -79,6 +79,7 @@ func (w *world) chain(opts testkit.ChainOptions, p testkit.Proving) string {
 // Every sector with files whose CommR is known is provable, whichever side says
 // where it is, and however deep the check; nothing changes in the stores.
 func TestCheckPasses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	home, repo, chain := w.homeWithStores("home"), w.repoWithStores("lotus"), w.chain(testkit.ChainOptions{}, testkit.Proving{})
 	before, files := w.everything(), w.tree()
@@ -278,6 +279,7 @@ func TestCheckDaemon(t *testing.T) {
 
 // Chain, metadata and disk are held against each other.
 func TestCheckThreeWays(t *testing.T) {
+	t.Parallel()
 	const other = "bagboea4b5abcairceirceirceirceirceirceirceirceirceirceirceirceirc"
 	w := newWorld(t)
 	onChain := func(n uint64, sealed, key string) json.RawMessage { return testkit.OnChain(n, sealed, key) }
@@ -468,6 +470,7 @@ func TestCheckSealingDone(t *testing.T) {
 }
 
 func TestCheckComplaints(t *testing.T) {
+	t.Parallel()
 	check(t, []complaint{
 		{name: "two depths", code: 2, args: line("check", "--window", "--full"), says: []string{"--window and --full cannot be given together"}, hint: "one of them"},
 		{name: "no challenges", code: 2, args: line("check", "--challenges", "0"), says: []string{"out of range"}, hint: "--full reads everything"},

@@ -275,6 +275,7 @@ func TestDaemonRefusesOne(t *testing.T) {
 // The answer to an import can be lost after the work is done: a second try is
 // told that the sector is there, and reading back shows that it is ours.
 func TestDaemonLostAnswer(t *testing.T) {
+	t.Parallel()
 	for _, fail := range []testkit.Failure{testkit.Lost, testkit.Close, testkit.Unavailable} {
 		t.Run(fmt.Sprint(fail), func(t *testing.T) {
 			w := newWorld(t)
@@ -297,6 +298,7 @@ func TestDaemonLostAnswer(t *testing.T) {
 // A daemon that goes away in the middle ends the run; the next one finishes the
 // rest in the same journal.
 func TestDaemonGoesAway(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	repo := w.repo("lotus")
 	if err := os.Mkdir(w.defaultHome(), 0o700); err != nil {
@@ -349,6 +351,7 @@ func TestExportFromDaemonEqualsExportFromHome(t *testing.T) {
 // daemon's is known by who has it open; where it is not known, the journal has
 // to be named.
 func TestRollbackOfDaemonImport(t *testing.T) {
+	t.Parallel()
 	for _, known := range []bool{true, false} {
 		t.Run(fmt.Sprintf("known home %v", known), func(t *testing.T) {
 			w := newWorld(t)

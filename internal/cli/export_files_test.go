@@ -141,16 +141,14 @@ func (w *world) files(home, target string, args ...string) *result {
 // otherDisk is a directory on another file system than the world's.
 func (w *world) otherDisk() string {
 	w.t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "damocles-manager-test")
-	if err != nil {
-		w.t.Skipf("no second file system: %v", err)
-	}
+	dir, err := os.MkdirTemp(diskDir, "damocles-manager-test") //nolint:usetesting // another file system than TempDir's
+	w.must(err)
 	w.t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	var here, there unix.Stat_t
 	w.must(unix.Stat(dir, &there))
 	w.must(unix.Stat(w.dir, &here))
 	if here.Dev == there.Dev {
-		w.t.Skip("no second file system: /dev/shm is on that of the temporary files")
+		w.t.Skipf("no second file system: %s and %s are on one", dir, w.dir)
 	}
 	return dir
 }
@@ -239,6 +237,7 @@ func TestExportFilesOfLotus(t *testing.T) {
 }
 
 func TestExportFilesKeepsTheIndexTrue(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	home, target := w.homeWithStores("home"), w.path("third")
 	w.must(os.Mkdir(target, 0o755))
@@ -302,6 +301,7 @@ func TestExportFilesRollback(t *testing.T) {
 }
 
 func TestExportFilesDryRun(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	home, target, plan := w.homeWithStores("home"), w.path("dest"), w.path("plan.json")
 	before := tree(t, w.dir)
@@ -339,6 +339,7 @@ func TestExportFilesThroughTheDaemon(t *testing.T) {
 }
 
 func TestExportFilesVerifyOnly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	home, target := w.homeWithStores("home"), w.path("dest")
 	w.files(home, target, "--verify-only", "--numbers=100").exits(5).says("no manifest", "hint:")
@@ -371,6 +372,7 @@ func TestExportFilesVerifyOnly(t *testing.T) {
 }
 
 func TestExportFilesOneBadSector(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	home, target := w.homeWithStores("home"), w.path("dest")
 	w.must(os.Truncate(w.store("damocles-1")+"/sealed/s-t01000-100", 2000))
@@ -397,6 +399,7 @@ func TestExportFilesOneBadSector(t *testing.T) {
 }
 
 func TestExportFilesBadInput(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	home := w.homeWithStores("home")
 	file := w.path("file")
@@ -430,6 +433,7 @@ func TestExportFilesBadInput(t *testing.T) {
 }
 
 func TestExportFilesOntoItself(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	home := w.homeWithStores("home")
 	before := tree(t, w.stores())

@@ -287,6 +287,7 @@ func TestExportBackIntoTheSameRepo(t *testing.T) {
 }
 
 func TestNextNumber(t *testing.T) {
+	t.Parallel()
 	bits := func(ranges ...[2]uint64) *bitfield.BitField {
 		var all []uint64
 		for _, r := range ranges {

@@ -64,6 +64,7 @@ func TestFinalizeHome(t *testing.T) {
 }
 
 func TestFinalizeRefusals(t *testing.T) {
+	t.Parallel()
 	other := "bagboea4b5abcairceirceirceirceirceirceirceirceirceirceirceirceirc"
 	tests := []struct {
 		name   string

@@ -84,6 +84,7 @@ func findsLotus(t *testing.T, w *world, home string) {
 }
 
 func TestImportWithStores(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	repo, home := w.repoWithStores("lotus"), w.path("home")
 	w.stores()

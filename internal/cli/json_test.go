@@ -292,6 +292,7 @@ func (c *jsonCheck) all() {
 // Every command's --json output keeps the contract, and all of the contract is
 // seen in some output.
 func TestJSONContract(t *testing.T) {
+	t.Parallel()
 	c := &jsonCheck{t: t, seen: map[string]bool{}}
 	w := newWorld(t)
 	repo, home := w.repo("lotus"), w.path("home")

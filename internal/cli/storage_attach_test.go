@@ -66,6 +66,7 @@ func (w *world) emptyHome(name string, stores ...string) string {
 // by the rules of its index where the truth says that it is; and one command for
 // each takes it back.
 func TestAttachBothLotusStores(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	home := w.path("home")
 	w.sectorsCmd(home, "import", "--repo", w.repo("lotus")).exits(3)
@@ -201,6 +202,7 @@ func TestAttachDryRun(t *testing.T) {
 
 // What is wrong with one sector's files keeps that sector out, and no other.
 func TestAttachIncomplete(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		flags []string
@@ -305,6 +307,7 @@ func TestAttachWithoutMetadata(t *testing.T) {
 // them keeps them; where it has lost one, or is no store any more, the other one
 // takes its place.
 func TestAttachConflict(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	home := w.emptyHome("home", "lotus-1")
 	w.attach(home, "--allow-splitted", w.store("lotus-1")).exits(0)

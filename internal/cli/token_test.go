@@ -64,6 +64,7 @@ func tokenWays() map[string]func(w *world, addr, token string) []string {
 
 // Whatever goes wrong, and however loudly, no token comes out.
 func TestTokensStaySecret(t *testing.T) {
+	t.Parallel()
 	miner, node, conf := tokenOf("MINER"), tokenOf("NODE"), tokenOf("CONF")
 	config := fmt.Sprintf("[Common.API]\nChain = \"%s:/ip4/127.0.0.1/tcp/1\"\nToken = %q\n[Common.DB.Mongo]\nDSN = %q\n", conf, conf, "mongodb://x:"+conf+"@h/")
 	for name, how := range map[string]testkit.Failure{
@@ -122,6 +123,7 @@ func TestTokensStaySecret(t *testing.T) {
 
 // In the wrong place, a token is not repeated.
 func TestTokenInTheWrongPlace(t *testing.T) {
+	t.Parallel()
 	token := tokenOf("WRONG")
 	for _, args := range [][]string{
 		{"import", token},
