@@ -4,7 +4,7 @@ GO ?= go
 LINT_VERSION := v2.15.0
 BIN := bin/damocles-manager
 
-.PHONY: build test race lint smoke kill fuzz bench generate check
+.PHONY: build test race lint smoke kill proofs fuzz bench generate check
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/damocles-manager
@@ -27,6 +27,11 @@ smoke: build
 KILLS ?= 300
 kill:
 	DM_KILLS=$(KILLS) $(GO) test -count=1 -timeout 15m -run 'TestKill' ./internal/killtest/
+
+# What the proof check has to find, in full: every single bit of a 2 KiB sector's
+# files, and 8 MiB sectors sealed here. About a minute.
+proofs:
+	DM_BITFLIPS=all DM_SEAL=all $(GO) test -count=1 -timeout 5m -run 'EveryBit|BitsOf|EightMiB' ./internal/post/ ./internal/sample/
 
 # Every decoder, a while each.
 FUZZTIME ?= 20s

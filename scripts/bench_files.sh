@@ -12,8 +12,8 @@ disk=${BENCH_DIR:-$(mktemp -d)}
 shm=$(mktemp -d /dev/shm/bench.XXXXXX)
 trap 'rm -rf "$disk" "$shm"' EXIT
 mkdir -p "$disk"
-runs=5 mib=1024
-[ "${1:-}" != quick ] || runs=3 mib=128
+runs=5 large=3 mib=1024
+[ "${1:-}" != quick ] || runs=3 large=3 mib=128
 
 CGO_ENABLED=0 go build -trimpath -o "$disk/damocles-manager" ./cmd/damocles-manager
 go build -o "$disk/bench" ./internal/bench
@@ -39,13 +39,14 @@ big() {
 		for f in p_aux t_aux sc-02-data-tree-r-last.dat; do head -c 64 /dev/urandom > "$place/src/cache/s-t01000-$i/$f"; done
 	done
 	reset="rm -rf $place/dst; mkdir $place/dst; sync; $3"
-	"$bench" -compare "8 files of $mib MiB $2, verify size" -runs $runs -reset "$reset" -- \
+	"$bench" -compare "8 files of $mib MiB $2, verify size" -runs $large -reset "$reset" -- \
 		"ours=$bench -engine copy -verify size $place/src $place/dst" \
-		"cp=cp -r $place/src/. $place/dst && sync -f $place/dst" \
+		"cp -a=cp -a $place/src/. $place/dst && sync -f $place/dst" \
+		"cp -r, no times kept=cp -r $place/src/. $place/dst && sync -f $place/dst" \
 		"rsync -W=rsync -aW $place/src/ $place/dst && sync -f $place/dst" \
 		"rclone copy=rclone copy -q $place/src $place/dst && sync -f $place/dst" \
 		"original=$bench -original $place/src $place/dst && sync -f $place/dst"
-	"$bench" -compare "8 files of $mib MiB $2, verify hash" -runs $runs -reset "$reset" -- \
+	"$bench" -compare "8 files of $mib MiB $2, verify hash" -runs $large -reset "$reset" -- \
 		"ours=$bench -engine copy -verify hash $place/src $place/dst" \
 		"rsync, then rsync -c=rsync -aW $place/src/ $place/dst && sync -f $place/dst && rsync -aWc $place/src/ $place/dst"
 	rm -rf "$place/src" "$place/dst"
@@ -59,8 +60,9 @@ small() {
 	reset="rm -rf $place/dst; mkdir $place/dst; sync; $3"
 	"$bench" -compare "2,000 sectors of 2 KiB $2, verify size" -runs $((runs + 2)) -reset "$reset" -- \
 		"ours=$dm --verify size" \
-		"the engine alone=$bench -engine copy -verify size $place/src $place/dst" \
-		"cp=cp -r $place/src/. $place/dst && sync -f $place/dst" \
+		"the engine alone=$bench -engine copy -size 2048 -verify size $place/src $place/dst" \
+		"cp -a=cp -a $place/src/. $place/dst && sync -f $place/dst" \
+		"cp -r, no times kept=cp -r $place/src/. $place/dst && sync -f $place/dst" \
 		"rsync -W=rsync -aW $place/src/ $place/dst && sync -f $place/dst" \
 		"rclone copy=rclone copy -q $place/src $place/dst && sync -f $place/dst" \
 		"original=$bench -original $place/src $place/dst && sync -f $place/dst"
@@ -79,7 +81,7 @@ moves() {
 	"$bench" -compare "move of 20,000 sectors of 2 KiB $2" -runs $((runs + 2)) \
 		-reset "$back; rm -rf $place/dst $place/home; cp -r $place/home.was $place/home; mkdir -p $place/dst/sealed $place/dst/cache; sync" -- \
 		"ours=$disk/damocles-manager --quiet --home $place/home util sealer sectors export --miner 1000 files --dest-path $place/dst" \
-		"the engine alone=$bench -engine move $place/src $place/dst" \
+		"the engine alone=$bench -engine move -size 2048 $place/src $place/dst" \
 		"find and mv=for k in sealed cache; do (cd $place/src/\$k && find . -mindepth 1 -maxdepth 1 -print0 | xargs -0 mv -t $place/dst/\$k) || exit 1; done; sync -f $place/dst"
 	rm -rf "$place/src" "$place/dst" "$place/home" "$place/home.was"
 }

@@ -19,17 +19,21 @@ import (
 )
 
 // runEngine copies or moves the sectors of a store with the file engine alone.
-// A replica may have any size, so that the figures can be those of other tools.
-func runEngine(mode, verify, from, to string) error {
+// A replica may have any size, so that the figures can be those of other tools;
+// size says it where all have the same, and need not be looked at.
+func runEngine(mode, verify string, size int64, from, to string) error {
 	source, target := store.Store{Dir: from}, store.Store{Dir: to}
 	sectors := func() iter.Seq2[transfer.Sector, error] {
 		return func(yield func(transfer.Sector, error) bool) {
 			err := source.Each(context.Background(), sector.Sealed, func(e store.Entry) error {
-				info, err := os.Stat(source.Path(sector.Sealed, e.ID))
-				if err != nil {
-					return err
+				s := transfer.Sector{ID: e.ID, Size: abi.SectorSize(size)}
+				if size == 0 {
+					info, err := os.Stat(source.Path(sector.Sealed, e.ID))
+					if err != nil {
+						return err
+					}
+					s.Size = abi.SectorSize(info.Size())
 				}
-				s := transfer.Sector{ID: e.ID, Size: abi.SectorSize(info.Size())}
 				for _, kind := range []sector.FileKind{sector.Sealed, sector.Cache} {
 					s.Objects = append(s.Objects, transfer.Object{Kind: kind, From: source.Path(kind, e.ID), To: target.Path(kind, e.ID)})
 				}

@@ -28,7 +28,7 @@ import (
 func main() {
 	log.SetFlags(0)
 	sectors := flag.Int("sectors", 1000, "how many sectors")
-	size := flag.Int("size", 0, "bytes of a record at least; 0 leaves them as the fixtures are, 1.5 KB")
+	size := flag.Int("size", 0, "bytes of a record at least, 0 leaving them as the fixtures are, 1.5 KB; with -engine, of every replica")
 	fixtures := flag.String("fixtures", "testdata/fixtures/lotus-sectorinfo", "records to start from")
 	repo := flag.String("repo", "", "make this lotus-miner repo")
 	home := flag.String("home", "", "make this damocles home, with its sectors' files in the stores that the arguments name")
@@ -40,6 +40,7 @@ func main() {
 	mode := flag.String("engine", "", "copy or move the sectors of one store to another with the file engine alone")
 	verify := flag.String("verify", "", "how the engine verifies: size or hash")
 	capacity := flag.String("limits", "", "print what this machine can do, with a file in this directory")
+	proofs := flag.String("post", "", "figures of the proof check: hashes (against multiplications), zeros DIR (make sectors of 32 GiB there), window DIR (check one of them)")
 	name := flag.String("measure", "", "run the command after -- and print the figures under this name")
 	runs := flag.Int("runs", 3, "how often")
 	reset := flag.String("reset", "", "a shell command that puts things back before each run, not timed")
@@ -53,7 +54,9 @@ func main() {
 	case *original && flag.NArg() == 2:
 		err = copyOriginally(flag.Arg(0), flag.Arg(1))
 	case *mode != "" && flag.NArg() == 2:
-		err = runEngine(*mode, *verify, flag.Arg(0), flag.Arg(1))
+		err = runEngine(*mode, *verify, int64(*size), flag.Arg(0), flag.Arg(1))
+	case *proofs != "":
+		err = proofFigures(*proofs, flag.Arg(0), *runs, *sectors)
 	case *capacity != "":
 		err = limits(*capacity)
 	case *repo != "":
@@ -63,7 +66,7 @@ func main() {
 	case *serve != "":
 		err = serveMiner(*serve, *sectors, *latency)
 	default:
-		err = errors.New("give one of -repo, -home, -serve, -engine, -original, -limits, -measure and -compare")
+		err = errors.New("give one of -repo, -home, -serve, -engine, -original, -limits, -post, -measure and -compare")
 	}
 	if err != nil {
 		log.Fatal(err)
