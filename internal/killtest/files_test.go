@@ -134,6 +134,7 @@ func (w *filesWorld) fill(sizes []abi.SectorSize) {
 	must(w, err)
 	state, err := damocles.DecodeState(raw)
 	must(w, err)
+	defer noChildren()()
 	home, err := damocles.OpenHome(w.Context(), w.home(), damocles.Config{}, damocles.Options{Write: true})
 	must(w, err)
 	var states, index []damocles.Change

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/dgraph-io/badger/v2"
@@ -36,9 +37,18 @@ func readOnly(o badger.Options) badger.Options   { return o.WithReadOnly(true) }
 // to open it, but what it holds has to be whole.
 func mended(o badger.Options) badger.Options { return o.WithTruncate(true) }
 
+// noChildren keeps other tests from starting a command until the function that
+// it returns is called: a process that has just been started has the locks of
+// every database that is open here, too, for a moment.
+func noChildren() (again func()) {
+	syscall.ForkLock.RLock()
+	return syscall.ForkLock.RUnlock
+}
+
 // collection reads a collection with Badger itself.
 func collection(t testing.TB, dir string, how func(badger.Options) badger.Options) records {
 	t.Helper()
+	defer noChildren()()
 	db, err := badger.Open(how(badger.DefaultOptions(dir).WithLogger(nil)))
 	if err != nil {
 		t.Fatalf("Badger does not open %s: %v", dir, err)
@@ -106,6 +116,7 @@ func repoRecords(t testing.TB, repo string, readOnly bool) records {
 
 func levelDB(t testing.TB, dir string, o *opt.Options) records {
 	t.Helper()
+	defer noChildren()()
 	db, err := leveldb.OpenFile(dir, o)
 	if err != nil {
 		t.Fatalf("LevelDB does not open %s: %v", dir, err)
