@@ -17,6 +17,7 @@ import (
 	"damocles-manager/internal/durable"
 	"damocles-manager/internal/fault"
 	"damocles-manager/internal/sector"
+	"damocles-manager/internal/testkit"
 )
 
 // Every sector of all four stores, split and upgraded ones too.
@@ -468,4 +469,41 @@ func TestListFailing(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	w.checkInvariant(false)
+}
+
+// What is where it should go stays there, and what an interrupted run has left
+// beside it goes.
+func TestWhatStays(t *testing.T) {
+	target := filepath.Join(t.TempDir(), "damocles-1")
+	noErr(t, os.CopyFS(target, os.DirFS(testkit.Fixture(t, "switch-2k/storage/damocles-1"))))
+	id := sector.ID{Miner: 1000, Number: 100}
+	s := Sector{ID: id, Size: 2048}
+	for _, kind := range []sector.FileKind{sector.Sealed, sector.Cache} {
+		at := filepath.Join(target, kind.String(), id.String())
+		s.Objects = append(s.Objects, Object{Kind: kind, From: at, To: at})
+	}
+	fetching := filepath.Join(target, "sealed", "fetching")
+	noErr(t, os.Mkdir(fetching, 0o755))
+	noErr(t, os.WriteFile(filepath.Join(fetching, stagePrefix+id.String()), []byte("half"), 0o600))
+	rep, err := Run(t.Context(), Options{Target: target}, func() iter.Seq2[Sector, error] {
+		return func(yield func(Sector, error) bool) { yield(s, nil) }
+	})
+	noErr(t, err)
+	if rep.There != 1 || rep.Failed+rep.Done != 0 {
+		t.Errorf("counted %+v", rep)
+	}
+	if _, err := os.Stat(fetching); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what an interrupted run left is still there: %v", err)
+	}
+	if raw, err := os.ReadFile(s.Objects[0].To); err != nil || len(raw) != 2048 {
+		t.Errorf("the replica has %d bytes, %v", len(raw), err)
+	}
+	noErr(t, os.Remove(s.Objects[0].To))
+	rep, err = Run(t.Context(), Options{Target: target}, func() iter.Seq2[Sector, error] {
+		return func(yield func(Sector, error) bool) { yield(s, nil) }
+	})
+	noErr(t, err)
+	if rep.Failed != 1 {
+		t.Errorf("a replica that is gone: %+v", rep)
+	}
 }

@@ -58,7 +58,8 @@ func (r *run) survey(ctx context.Context, sectors Sectors) (*survey, error) {
 		}
 		s.sectors++
 		for _, o := range sec.Objects {
-			if o.stays() {
+			if o.stays() { // but an interrupted run may have left something beside it
+				to[filepath.Dir(o.To)] = true
 				continue
 			}
 			pair := [2]string{filepath.Dir(o.From), filepath.Dir(o.To)}
