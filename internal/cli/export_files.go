@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"math"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -87,10 +89,26 @@ func (o *filesOptions) check() error {
 	return nil
 }
 
+// filesMemory is what an export of files may take: the files themselves pass by,
+// and what is held of a sector is small, so that more would only be garbage.
+const filesMemory = 88 << 20
+
+// frugal lowers the limit that the program has set itself, if it has, until the
+// function that it returns is called.
+func frugal() (done func()) {
+	was := debug.SetMemoryLimit(-1)
+	if was == math.MaxInt64 || was <= filesMemory {
+		return func() {}
+	}
+	debug.SetMemoryLimit(filesMemory)
+	return func() { debug.SetMemoryLimit(was) }
+}
+
 // moves says whether files leave their stores.
 func (o *filesOptions) moves() bool { return !o.reserve && !o.verifyOnly }
 
 func runExportFiles(ctx context.Context, a *app, ex exportOptions, o filesOptions) (err error) {
+	defer frugal()()
 	miner, err := ex.minerID()
 	if err != nil {
 		return err
