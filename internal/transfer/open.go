@@ -26,7 +26,7 @@ func (r *run) open(s *survey) (err error) {
 		}
 	}()
 	if err := r.mkdir(r.Target); err != nil {
-		return fmt.Errorf("make the target: %w", err)
+		return fault.New("name a directory on a disk that is mounted and that you may write to", "make the target: %w", err)
 	}
 	if r.manifest, err = openManifest(r.FS, r.Target); err != nil {
 		return err
