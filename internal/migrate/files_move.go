@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -98,12 +99,7 @@ func (m *FilesMove) entry(s SectorFiles, upgrade bool) ([]Change, error) {
 }
 
 func (s SectorFiles) has(kind sector.FileKind) bool {
-	for _, o := range s.Objects {
-		if o.Kind == kind {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.Objects, func(o FileObject) bool { return o.Kind == kind })
 }
 
 // Finish makes the journal complete, and names it.

@@ -37,7 +37,7 @@ type FileObject struct {
 	Store store.Store
 }
 
-var sectorSizes = []abi.SectorSize{2 << 10, 8 << 20, 512 << 20, 32 << 30, 64 << 30}
+var sectorSizes = store.SectorSizes() // a fileEntry has the place in it
 
 // fileOrder is the order in which a sector's files are carried and printed.
 var fileOrder = []sector.FileKind{
