@@ -37,6 +37,19 @@ func (s FS) Create(path string) (*File, error) {
 	return s.CreateIn(filepath.Dir(path), path)
 }
 
+// CreatePrivate is Create for a secret: nobody but the owner may read it.
+func (s FS) CreatePrivate(path string) (*File, error) {
+	if _, err := os.Lstat(path); err == nil {
+		return nil, fmt.Errorf("create %s: %w", path, fs.ErrExist)
+	}
+	as, err := attrIn(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("create %s: %w", path, err)
+	}
+	as.mode = 0o600
+	return s.createTemp(filepath.Dir(path), path, as)
+}
+
 // CreateIn is Create with the temporary name in dir, which must be on the same
 // file system: for directories in which a program takes every name for one of
 // its own.
