@@ -31,6 +31,15 @@ func (s FS) Drop(path string) error {
 	return os.Remove(path)
 }
 
+// DropIn is Drop of a path below a directory, which it does not leave, whatever
+// links somebody puts on its way meanwhile. A directory has to be empty.
+func (s FS) DropIn(root *os.Root, path string) error {
+	if err := s.Step("remove", filepath.Join(root.Name(), path)); err != nil {
+		return fmt.Errorf("remove %s: %w", path, err)
+	}
+	return root.Remove(path)
+}
+
 // RemoveFiles removes the named files from dir, and then dir where nothing else
 // is in it; else it returns the names of what stays. Nothing is synced. Names
 // that are missing are no error, nor is a missing dir. A directory under one of

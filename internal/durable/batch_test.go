@@ -229,3 +229,40 @@ func TestSyncfsReports(t *testing.T) {
 		}
 	}
 }
+
+// DropIn removes a link and not what it points to, and goes nowhere through one.
+func TestDropIn(t *testing.T) {
+	dir := t.TempDir()
+	store, outside := filepath.Join(dir, "store"), filepath.Join(dir, "outside")
+	for _, d := range []string{store, outside} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(d, "file"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"dir", "link"} {
+		if err := os.Symlink(outside, filepath.Join(store, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := os.OpenRoot(store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	var steps []string
+	s := FS{Fault: func(op, path string) error { steps = append(steps, op+" "+path); return nil }}
+	for path, ok := range map[string]bool{"dir/file": false, "../outside/file": false, outside + "/file": false, "link": true, "file": true} {
+		if err := s.DropIn(root, path); (err == nil) != ok {
+			t.Errorf("%s: %v, want ok %t", path, err, ok)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(outside, "file")); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(store); err != nil || len(left) != 1 || len(steps) != 5 {
+		t.Errorf("left are %v (%v), after %v", left, err, steps)
+	}
+}
