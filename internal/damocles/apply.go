@@ -5,15 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
-
-	"github.com/dgraph-io/badger/v2"
 
 	"damocles-manager/internal/fault"
 )
 
 const (
-	// maxRecords and maxBytes bound one transaction, and with it the memory it
+	// maxRecords and maxBytes bound one portion, and with it the memory it
 	// takes: Badger holds it whole, and up to three times over while writing it.
 	maxRecords = 4000
 	maxBytes   = 4 << 20
@@ -28,153 +25,117 @@ type Change struct {
 	After  []byte
 }
 
-// Apply writes the changes in their order, in transactions of at most 4,000
-// records of one collection, each of which is written whole or not at all, and
-// reads each back. So states come first, and the index and the number after
-// them, if the caller says so.
+// Apply writes the changes in their order, in portions of at most 4,000 records
+// of one collection, and reads each back. So states come first, and the index
+// and the number after them, if the caller says so.
+//
+// A portion is one transaction, written whole or not at all. A MongoDB that is
+// neither a replica set nor a sharded cluster has no transactions: there, each
+// record is written whole or not at all, and an error, or a change by another at
+// the same moment, can leave a portion half written. Who journals the changes
+// first can repeat the call or take it back.
 //
 // A record must hold Before when its turn comes; one that holds After already
 // is left alone, so that an interrupted call can be repeated. Otherwise Apply
-// ends with an error that names the key, and its transaction is not written;
-// the ones before it are. A cancelled ctx ends it between two transactions.
+// ends with an error that names the key, and its portion is not written; the
+// ones before it are. A cancelled ctx ends it between two portions.
 func (h *Home) Apply(ctx context.Context, changes []Change) error {
 	h.writing.Lock()
 	defer h.writing.Unlock()
-	if !h.opt.Write {
+	if !h.write {
 		return errors.New("write to the home: it was opened to read")
 	}
-	if err := h.checkSpace(changes); err != nil {
-		return err
+	if e, ok := h.engine.(spacious); ok {
+		if err := e.checkSpace(changes); err != nil {
+			return err
+		}
 	}
 	for len(changes) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := h.applySome(changes)
+		name := changes[0].Store
+		if err := h.usable(name); err != nil {
+			return err
+		}
+		if changes[0].Key == "" {
+			return fmt.Errorf("write to %s: a record needs a key", h.engine.at(name))
+		}
+		n, err := h.applySome(ctx, name, portion(changes))
 		if err != nil {
-			return fmt.Errorf("write to the database %s in %s: %w", changes[0].Store, h.base, err)
+			return fmt.Errorf("write to %s: %w", h.engine.at(name), err)
 		}
 		changes = changes[n:]
 	}
 	return nil
 }
 
-// checkSpace refuses to fill the disk, on which Badger would try to write its
-// tables again for ever.
-func (h *Home) checkSpace(changes []Change) error {
-	const (
-		tables    = 64 << 20 // for what Badger merges meanwhile
-		perRecord = 256      // for the key, in the log and in up to two tables
-	)
-	need := uint64(tables)
-	for _, c := range changes {
-		need += perRecord + uint64(2*len(c.Key)+len(c.After))
-	}
-	free, known := freeSpace(h.base)
-	if !known || free >= need {
-		return nil
-	}
-	return fault.Refuse("make room on that disk and repeat the command",
-		"no room in %s: %d MiB are needed and %d MiB free", h.base, need>>20, free>>20)
-}
-
-// applySome carries out one transaction and returns how many changes it took.
-func (h *Home) applySome(changes []Change) (int, error) {
-	name := changes[0].Store
-	for i, c := range changes {
-		if c.Store != name {
-			changes = changes[:i]
-			break
-		}
-	}
-	db, err := h.db(name)
-	if err != nil {
-		return 0, err
-	}
-	n, err := h.commit(db, changes)
-	if err != nil {
-		return 0, err
-	}
-	if err := readBack(db, changes[:n]); err != nil {
-		return 0, err
-	}
-	return n, h.adopt(filepath.Join(h.base, name))
-}
-
-func (h *Home) commit(db *badger.DB, changes []Change) (int, error) {
-	// After a write that failed half way, Badger would put the next one in the
-	// wrong place of its value log. Closing it cuts off what failed.
-	if h.broken != nil {
-		return 0, fmt.Errorf("an earlier write failed: %w", h.broken)
-	}
-	txn := db.NewTransaction(true)
-	defer txn.Discard()
-	n, err := fill(txn, changes)
-	if err != nil {
-		return 0, err
-	}
-	h.broken = txn.Commit()
-	return n, h.broken
-}
-
-// fill puts into the transaction as many changes as it takes, from the first
-// on, and returns how many that were. A key's second change waits for the next
-// transaction, so that each can be read back.
-func fill(txn *badger.Txn, changes []Change) (int, error) {
+// portion returns as many changes as are written at once, from the first on:
+// those of one collection. A key's second change waits for the next portion, so
+// that each can be read back.
+func portion(changes []Change) []Change {
 	seen := make(map[string]bool)
 	size := 0
 	for n, c := range changes {
 		size += len(c.After)
-		if n == maxRecords || seen[c.Key] || (n > 0 && size > maxBytes) {
-			return n, nil
-		}
-		err := c.write(txn)
-		if errors.Is(err, badger.ErrTxnTooBig) && n > 0 {
-			return n, nil
-		}
-		if err != nil {
-			return 0, err
+		if n == maxRecords || c.Key == "" || c.Store != changes[0].Store || seen[c.Key] || (n > 0 && size > maxBytes) {
+			return changes[:n]
 		}
 		seen[c.Key] = true
 	}
-	return len(changes), nil
+	return changes
 }
 
-func (c Change) write(txn *badger.Txn) error {
-	var done, expected bool
-	err := lookUp(txn, c.Key, func(now []byte) {
-		done, expected = sameValue(now, c.After), sameValue(now, c.Before)
-	})
-	switch {
-	case err != nil || done:
-		return err
-	case !expected:
-		return fault.New("repeat the command: it looks at the database again",
-			"key %q no longer holds the value that it had when this was planned", c.Key)
-	case c.After == nil:
-		return txn.Delete([]byte(c.Key))
-	default:
-		return txn.Set([]byte(c.Key), c.After)
+// applySome carries out a portion, or as much of it as the engine takes, and
+// returns how many changes that were. What was begun goes on when ctx is
+// cancelled: half of it, or unread, it would be of no use.
+func (h *Home) applySome(ctx context.Context, collection string, changes []Change) (int, error) {
+	ctx = context.WithoutCancel(ctx)
+	n, err := h.engine.commit(ctx, collection, changes)
+	if err != nil {
+		return 0, err
 	}
+	return n, h.readBack(ctx, collection, changes[:n])
+}
+
+func (h *Home) readBack(ctx context.Context, collection string, changes []Change) error {
+	after := make(map[string][]byte, len(changes))
+	keys := make([]string, 0, len(changes))
+	for _, c := range changes {
+		after[c.Key] = c.After
+		keys = append(keys, c.Key)
+	}
+	var differs error
+	err := h.engine.find(ctx, collection, keys, func(key string, now []byte) {
+		if differs == nil && !sameValue(now, after[key]) {
+			differs = fmt.Errorf("read back: key %q does not hold what was written", key)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	return differs
+}
+
+// against compares the change with what is there now: whether it is still to be
+// written, or what is wrong.
+func (c Change) against(now []byte) (todo bool, err error) {
+	switch {
+	case sameValue(now, c.After):
+		return false, nil
+	case sameValue(now, c.Before):
+		return true, nil
+	}
+	return false, c.changed()
+}
+
+// changed says that a record is not as it was.
+func (c Change) changed() error {
+	return fault.New("repeat the command: it looks at the database again",
+		"key %q no longer holds the value that it had when this was planned", c.Key)
 }
 
 // sameValue compares two values, of which nil is no record at all.
 func sameValue(a, b []byte) bool {
 	return (a == nil) == (b == nil) && bytes.Equal(a, b)
-}
-
-func readBack(db *badger.DB, changes []Change) error {
-	return db.View(func(txn *badger.Txn) error {
-		for _, c := range changes {
-			var same bool
-			err := lookUp(txn, c.Key, func(now []byte) { same = sameValue(now, c.After) })
-			if err != nil {
-				return fmt.Errorf("read back: %w", err)
-			}
-			if !same {
-				return fmt.Errorf("read back: key %q does not hold what was written", c.Key)
-			}
-		}
-		return nil
-	})
 }

@@ -152,7 +152,7 @@ func TestApplyManySmall(t *testing.T) {
 // A transaction is as large as it may be: 4,000 records, or 4 MiB.
 func TestFill(t *testing.T) {
 	h := openHome(t, copyHome(t), Options{Write: true})
-	db, err := h.db(CollectionOffline)
+	db, err := h.engine.(*badgerEngine).db(CollectionOffline)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestFill(t *testing.T) {
 			changes = append(changes, Change{CollectionOffline, fmt.Sprint(i), nil, make([]byte, test.size)})
 		}
 		txn := db.NewTransaction(true)
-		n, err := fill(txn, changes)
+		n, err := fill(txn, portion(changes))
 		txn.Discard()
 		if err != nil || n < test.min || n > test.max {
 			t.Errorf("%s: got %d, %v, want %d to %d", test.name, n, err, test.min, test.max)
@@ -198,7 +198,7 @@ func TestApplyDuringEach(t *testing.T) {
 }
 
 func TestNoSpace(t *testing.T) {
-	h := &Home{base: t.TempDir()}
+	h := &badgerEngine{base: t.TempDir()}
 	free, known := freeSpace(h.base)
 	if !known || free == 0 {
 		t.Skipf("no room to be told of in %s", h.base)

@@ -83,13 +83,13 @@ func firstLine(s string) string {
 
 // openToRead opens a collection read-only, after a replay where it needs one;
 // nil for one that is not there or holds nothing yet.
-func (h *Home) openToRead(name, dir string) (*badger.DB, error) {
-	is, err := h.look(name, dir, unix.LOCK_SH)
+func (b *badgerEngine) openToRead(name, dir string) (*badger.DB, error) {
+	is, err := b.look(name, dir, unix.LOCK_SH)
 	if err != nil || is.empty {
 		return nil, err
 	}
 	readOnly := func() (*badger.DB, error) {
-		return badger.Open(badgerOptions(dir, &badgerLog{log: h.opt.Log}).WithReadOnly(true))
+		return badger.Open(badgerOptions(dir, &badgerLog{log: b.opt.Log}).WithReadOnly(true))
 	}
 	if !is.leftovers {
 		db, err := readOnly()
@@ -100,7 +100,7 @@ func (h *Home) openToRead(name, dir string) (*badger.DB, error) {
 			return nil, openError(name, dir, err)
 		}
 	}
-	if err := h.replay(name, dir); err != nil {
+	if err := b.replay(name, dir); err != nil {
 		return nil, err
 	}
 	db, err := readOnly()
@@ -112,16 +112,16 @@ func (h *Home) openToRead(name, dir string) (*badger.DB, error) {
 
 // replay opens a collection once for writing, in which Badger brings its
 // tables up to its value log, and closes it.
-func (h *Home) replay(name, dir string) error {
+func (b *badgerEngine) replay(name, dir string) error {
 	if err := durable.CheckOwner(dir); err != nil {
 		return err
 	}
-	h.opt.Notice(fmt.Sprintf("the database %s in %s was not closed cleanly: replaying it, as damocles would at its next start",
-		name, h.base))
-	log := &badgerLog{log: h.opt.Log}
-	db, err := h.openWritable(dir, badgerOptions(dir, log))
+	b.opt.Notice(fmt.Sprintf("the database %s in %s was not closed cleanly: replaying it, as damocles would at its next start",
+		name, b.base))
+	log := &badgerLog{log: b.opt.Log}
+	db, err := b.openWritable(dir, badgerOptions(dir, log))
 	if err == nil {
-		return errors.Join(db.Close(), h.adopt(dir))
+		return errors.Join(db.Close(), b.adopt(dir))
 	}
 	if log.torn == nil {
 		return openError(name, dir, err)
@@ -130,28 +130,28 @@ func (h *Home) replay(name, dir string) error {
 		return corruptError(name, dir, err)
 	}
 	return fault.Refuse("run the interrupted command again: it backs up and mends the database first",
-		"the database %s in %s ends in an interrupted write", name, h.base)
+		"the database %s in %s ends in an interrupted write", name, b.base)
 }
 
 // openToWrite opens a collection for writing, makes it where it is missing and
 // mends it where its last write was interrupted.
-func (h *Home) openToWrite(name, dir string) (*badger.DB, error) {
+func (b *badgerEngine) openToWrite(name, dir string) (*badger.DB, error) {
 	if err := durable.CheckOwner(dir); err != nil {
 		return nil, err
 	}
-	if err := h.opt.FS.MkdirAll(dir, 0o700); err != nil {
+	if err := b.opt.FS.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the database %s: %w", name, err)
 	}
-	if _, err := h.look(name, dir, unix.LOCK_EX); err != nil {
+	if _, err := b.look(name, dir, unix.LOCK_EX); err != nil {
 		return nil, err
 	}
-	log := &badgerLog{log: h.opt.Log}
-	db, err := h.openWritable(dir, badgerOptions(dir, log))
+	log := &badgerLog{log: b.opt.Log}
+	db, err := b.openWritable(dir, badgerOptions(dir, log))
 	if log.torn != nil {
-		if err := h.mend(name, dir, log.torn); err != nil {
+		if err := b.mend(name, dir, log.torn); err != nil {
 			return nil, err
 		}
-		db, err = h.openWritable(dir, badgerOptions(dir, &badgerLog{log: h.opt.Log}))
+		db, err = b.openWritable(dir, badgerOptions(dir, &badgerLog{log: b.opt.Log}))
 	}
 	if err != nil {
 		return nil, openError(name, dir, err)
@@ -160,28 +160,28 @@ func (h *Home) openToWrite(name, dir string) (*badger.DB, error) {
 }
 
 // mend cuts an interrupted write off the end of a value log, after a backup.
-func (h *Home) mend(name, dir string, torn *tornLog) error {
+func (b *badgerEngine) mend(name, dir string, torn *tornLog) error {
 	if err := torn.mendable(); err != nil {
 		return corruptError(name, dir, err)
 	}
-	backup, err := torn.backUp(h.opt.FS, filepath.Join(h.dir, "switching", "mended"), name)
+	backup, err := torn.backUp(b.opt.FS, filepath.Join(b.dir, "switching", "mended"), name)
 	if err != nil {
 		return err
 	}
-	db, err := h.openWritable(dir, badgerOptions(dir, &badgerLog{log: h.opt.Log}).WithTruncate(true))
+	db, err := b.openWritable(dir, badgerOptions(dir, &badgerLog{log: b.opt.Log}).WithTruncate(true))
 	if err != nil {
 		return openError(name, dir, err)
 	}
-	if err := errors.Join(db.Close(), h.adopt(dir)); err != nil {
+	if err := errors.Join(db.Close(), b.adopt(dir)); err != nil {
 		return fmt.Errorf("mend the database %s: %w", name, err)
 	}
-	h.opt.Notice(fmt.Sprintf("the database %s in %s ended in an interrupted write: it was cut off; %s is the file as it was",
-		name, h.base, backup))
+	b.opt.Notice(fmt.Sprintf("the database %s in %s ended in an interrupted write: it was cut off; %s is the file as it was",
+		name, b.base, backup))
 	return nil
 }
 
 // look examines a collection, under its lock so that nobody changes it meanwhile.
-func (h *Home) look(name, dir string, how int) (condition, error) {
+func (b *badgerEngine) look(name, dir string, how int) (condition, error) {
 	lock, err := lockDir(dir, how)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -202,9 +202,9 @@ func (h *Home) look(name, dir string, how int) (condition, error) {
 // openWritable opens with these options, and hands the files that Badger makes
 // in that over to the directory's owner. Badger's own lock file is one of them:
 // left behind by a kill, it would keep damocles from starting.
-func (h *Home) openWritable(dir string, opt badger.Options) (*badger.DB, error) {
+func (b *badgerEngine) openWritable(dir string, opt badger.Options) (*badger.DB, error) {
 	db, err := badger.Open(opt)
-	adopted := h.adopt(dir)
+	adopted := b.adopt(dir)
 	switch {
 	case err != nil:
 		return nil, err // what matters more
@@ -216,13 +216,13 @@ func (h *Home) openWritable(dir string, opt badger.Options) (*badger.DB, error) 
 
 // adopt tries again where Badger, which merges tables in the background,
 // removes a file while it is being handed over.
-func (h *Home) adopt(dir string) error {
-	err := h.opt.FS.Adopt(dir)
+func (b *badgerEngine) adopt(dir string) error {
+	err := b.opt.FS.Adopt(dir)
 	for range 10 {
 		if !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
-		err = h.opt.FS.Adopt(dir)
+		err = b.opt.FS.Adopt(dir)
 	}
 	return err
 }

@@ -25,6 +25,8 @@ type Config struct {
 
 	Common CommonConfig
 	Miners []MinerConfig
+
+	raw []byte // for MinerJSON
 }
 
 // CommonConfig is the section [Common].
@@ -104,24 +106,31 @@ type SectorConfig struct {
 // LoadConfig reads the configuration in the directory that a variable names,
 // and else in the home. A file that does not exist is no error: see Found.
 func LoadConfig(home string, getenv func(string) string) (Config, error) {
-	dir := home
+	path, err := ConfigPath(home, getenv)
+	if err != nil {
+		return Config{}, err
+	}
+	return readConfig(path)
+}
+
+// ConfigPath is the file that LoadConfig reads, whether it is there or not.
+func ConfigPath(home string, getenv func(string) string) (string, error) {
 	for _, name := range []string{"DAMOCLES_CONF_DIR", "VENUS_SECTOR_MANAGER_CONF_DIR", "VSM_CONF_DIR"} {
 		if value := getenv(name); value != "" {
-			var err error
-			if dir, err = expand(value, getenv); err != nil {
-				return Config{}, fault.New("set "+name+" to an absolute path", "read %s: %w", name, err)
+			dir, err := expand(value, getenv)
+			if err != nil {
+				return "", fault.New("set "+name+" to an absolute path", "read %s: %w", name, err)
 			}
-			break
+			return filepath.Join(dir, configName), nil
 		}
 	}
-	return readConfig(filepath.Join(dir, configName))
+	return filepath.Join(home, configName), nil
 }
 
 func readConfig(path string) (Config, error) {
-	cfg := Config{Path: path, Common: CommonConfig{DB: DBConfig{Driver: "badger"}}}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return cfg, nil
+		return newConfig(path), nil
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return Config{}, fault.New("run as a user who may read it", "read damocles's configuration: %w", err)
@@ -129,11 +138,24 @@ func readConfig(path string) (Config, error) {
 	if err != nil {
 		return Config{}, configError(path, err)
 	}
-	if _, err := toml.Decode(string(data), &cfg); err != nil {
+	cfg, err := decodeConfig(path, data)
+	if err != nil {
 		return Config{}, configError(path, err)
 	}
-	cfg.Found = true
 	return cfg, cfg.complete()
+}
+
+func newConfig(path string) Config {
+	return Config{Path: path, Common: CommonConfig{DB: DBConfig{Driver: "badger"}}}
+}
+
+func decodeConfig(path string, data []byte) (Config, error) {
+	cfg := newConfig(path)
+	if _, err := toml.Decode(string(data), &cfg); err != nil {
+		return Config{}, err
+	}
+	cfg.Found, cfg.raw = true, data
+	return cfg, nil
 }
 
 func configError(path string, err error) error {

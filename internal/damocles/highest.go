@@ -3,7 +3,6 @@ package damocles
 import (
 	"context"
 
-	"github.com/dgraph-io/badger/v2"
 	"github.com/filecoin-project/go-state-types/abi"
 )
 
@@ -23,25 +22,10 @@ func (h *Home) HighestNumber(ctx context.Context, miner abi.ActorID) (highest ui
 // EachNumber calls fn with the number of every sector of the workspace, or of
 // one miner in it. It reads keys only; a key that names no sector is left out.
 func (h *Home) EachNumber(ctx context.Context, ws Workspace, miner *abi.ActorID, fn func(abi.SectorNumber)) error {
-	db, err := h.db(ws.Collection())
-	if err != nil || db == nil {
-		return err
-	}
-	prefix := ws.prefix()
-	if miner != nil {
-		prefix = ws.minerPrefix(*miner)
-	}
-	txn := db.NewTransaction(false)
-	defer txn.Discard()
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte(prefix)})
-	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if _, number, err := ParseStateKey(ws, string(it.Item().Key())); err == nil {
+	return h.scan(ctx, ws.Collection(), ws.statesOf(miner), false, func(r record) error {
+		if _, number, err := ParseStateKey(ws, r.key); err == nil {
 			fn(number)
 		}
-	}
-	return nil
+		return nil
+	})
 }

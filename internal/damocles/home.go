@@ -2,24 +2,18 @@ package damocles
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
-	"github.com/dgraph-io/badger/v2"
 	"github.com/filecoin-project/go-state-types/abi"
 
 	"damocles-manager/internal/durable"
 	"damocles-manager/internal/fault"
 )
-
-// prefetch bounds what an iterator reads ahead.
-const prefetch = 32
 
 // Options say how to open a home.
 type Options struct {
@@ -32,21 +26,26 @@ type Options struct {
 	Log *slog.Logger
 	// Notice, if set, is given sentences that the user should see at once.
 	Notice func(string)
+	// DaemonStopped is the user's word that no damocles-manager uses the MongoDB
+	// of the home, which nothing else tells. Writing there needs it.
+	DaemonStopped bool
+	// Patience is how long a MongoDB is looked for, 10 seconds if zero.
+	Patience time.Duration
 }
 
-// Home is an open damocles home of the driver badger. While it is open,
-// damocles cannot open it. It may be used from several goroutines, and written
-// to while it is iterated over: Each goes on over what was there at its start.
+// Home is an open damocles home, kept in Badger or in MongoDB. It may be used
+// from several goroutines, and written to while it is iterated over: Each goes
+// on over what was there at its start. With MongoDB, it may also come to what
+// was added meanwhile, and does not come to what was removed.
+//
+// While a home in Badger is open, damocles cannot open it. Nothing keeps it from
+// a MongoDB.
 type Home struct {
-	dir  string
-	base string
-	opt  Options
+	engine engine
+	write  bool
 
-	mu     sync.Mutex            // of opened
-	opened map[string]*badger.DB // nil: not there, and so empty; reading only
-
+	closed  atomic.Bool
 	writing sync.Mutex // held by Apply
-	broken  error      // of a write that Badger began; nothing may follow it
 }
 
 // OpenHome opens the home in dir. To write, everything that could refuse is
@@ -56,85 +55,31 @@ type Home struct {
 // damocles itself makes at its next start; a torn value log, which damocles
 // would refuse, is backed up below switching/mended in the home and mended, by
 // opening to write only. Both are said through Notice.
+//
+// A home in MongoDB has to be there: its configuration names the server. It is
+// opened to write only with DaemonStopped.
 func OpenHome(ctx context.Context, dir string, cfg Config, opt Options) (*Home, error) {
-	if driver := cfg.Driver(); driver != "badger" {
-		return nil, fault.Refuse("start damocles-manager and go through it with --listen",
-			"the home %s keeps its data with the driver %q, which cannot be opened directly", dir, driver)
-	}
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
 	if opt.Notice == nil {
 		opt.Notice = func(string) {}
 	}
-	h := &Home{dir: dir, base: cfg.DBDir(dir), opt: opt, opened: make(map[string]*badger.DB)}
-	if err := h.prepare(); err != nil {
-		return nil, err
+	var opened engine
+	var err error
+	switch driver := cfg.Driver(); driver {
+	case "badger":
+		opened, err = openBadger(ctx, dir, cfg, opt)
+	case "mongo":
+		opened, err = openMongo(ctx, dir, cfg, opt)
+	default:
+		err = fault.Refuse("start damocles-manager and go through it with --listen",
+			"the home %s keeps its data with the driver %q, which cannot be opened directly", dir, driver)
 	}
-	for _, name := range h.first() {
-		if err := ctx.Err(); err != nil {
-			return nil, errors.Join(err, h.Close())
-		}
-		if _, err := h.db(name); err != nil {
-			return nil, errors.Join(err, h.Close())
-		}
-	}
-	return h, nil
-}
-
-// prepare sees to the directories.
-func (h *Home) prepare() error {
-	if h.opt.Write {
-		for _, dir := range []string{h.dir, h.base} {
-			if err := durable.CheckOwner(dir); err != nil {
-				return err
-			}
-		}
-	}
-	if _, err := os.Stat(h.dir); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if !h.opt.Create || !h.opt.Write {
-		return fault.New("name an existing damocles-manager home with --home", "the home %s does not exist", h.dir)
-	}
-	return h.opt.FS.MkdirAll(h.dir, 0o700)
-}
-
-// first are the collections to open at once: the two with the states, because
-// their locks keep damocles out, and to write also the index, if it is there,
-// so that what is wrong with it shows before anything is written.
-func (h *Home) first() []string {
-	names := []string{CollectionMeta, CollectionOffline}
-	if _, err := os.Stat(filepath.Join(h.base, CollectionIndex)); h.opt.Write && err == nil {
-		names = append(names, CollectionIndex)
-	}
-	return names
-}
-
-// db returns an open collection, and opens it at first use. It is nil for one
-// that is not there when reading.
-func (h *Home) db(name string) (*badger.DB, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.opened == nil {
-		return nil, fmt.Errorf("open the database %s: %w", name, fs.ErrClosed)
-	}
-	if db, ok := h.opened[name]; ok {
-		return db, nil
-	}
-	if !knownCollection(name) {
-		return nil, fmt.Errorf("damocles has no collection %q", name)
-	}
-	open := h.openToRead
-	if h.opt.Write {
-		open = h.openToWrite
-	}
-	db, err := open(name, filepath.Join(h.base, name))
 	if err != nil {
 		return nil, err
 	}
-	h.opened[name] = db
-	return db, nil
+	return &Home{engine: opened, write: opt.Write}, nil
 }
 
 // KV is one sector's state as it stands in the database.
@@ -155,28 +100,40 @@ type KV struct {
 // order is given with its error and stops nothing. An error of fn does, and is
 // returned as it is; so does a cancelled ctx.
 func (h *Home) Each(ctx context.Context, ws Workspace, miner *abi.ActorID, fn func(KV) error) error {
-	db, err := h.db(ws.Collection())
-	if err != nil || db == nil {
+	return h.scan(ctx, ws.Collection(), ws.statesOf(miner), true, func(r record) error {
+		kv := KV{Key: r.key, Value: r.value, ValueErr: r.err}
+		kv.Miner, kv.Number, kv.KeyErr = ParseStateKey(ws, r.key)
+		return fn(kv)
+	})
+}
+
+// Scan calls fn with every record of a collection whose key begins with the
+// prefix, in the order of the keys' bytes. The value is valid during the call
+// only. An error of fn ends it and is returned as it is; a value that cannot be
+// read ends it, too.
+func (h *Home) Scan(ctx context.Context, collection, prefix string, fn func(key string, value []byte) error) error {
+	return h.scan(ctx, collection, prefix, true, func(r record) error {
+		if r.err != nil {
+			return fmt.Errorf("read from %s: %w", h.engine.at(collection), r.err)
+		}
+		return fn(r.key, r.value)
+	})
+}
+
+func (h *Home) scan(ctx context.Context, collection, prefix string, values bool, fn func(record) error) error {
+	if err := h.usable(collection); err != nil {
 		return err
 	}
-	prefix := ws.prefix()
-	if miner != nil {
-		prefix = ws.minerPrefix(*miner)
+	return h.engine.each(ctx, collection, prefix, values, fn)
+}
+
+// usable says what is wrong with asking for a collection.
+func (h *Home) usable(collection string) error {
+	if !knownCollection(collection) {
+		return fmt.Errorf("damocles has no collection %q", collection)
 	}
-	txn := db.NewTransaction(false)
-	defer txn.Discard()
-	it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: prefetch, Prefix: []byte(prefix)})
-	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		kv := KV{Key: string(it.Item().Key())}
-		kv.Miner, kv.Number, kv.KeyErr = ParseStateKey(ws, kv.Key)
-		kv.ValueErr = itemValue(it.Item(), func(v []byte) { kv.Value = v })
-		if err := fn(kv); err != nil {
-			return err
-		}
+	if h.closed.Load() {
+		return fmt.Errorf("use %s: %w", h.engine.at(collection), fs.ErrClosed)
 	}
 	return nil
 }
@@ -188,15 +145,14 @@ func (h *Home) Get(ws Workspace, miner abi.ActorID, number abi.SectorNumber) ([]
 
 // Value returns what a collection holds under a key; false where nothing.
 func (h *Home) Value(collection, key string) (value []byte, found bool, err error) {
-	db, err := h.db(collection)
-	if err != nil || db == nil {
+	if err := h.usable(collection); err != nil {
 		return nil, false, err
 	}
-	err = db.View(func(txn *badger.Txn) error {
-		return lookUp(txn, key, func(v []byte) { value, found = append([]byte{}, v...), v != nil })
+	err = h.engine.find(context.Background(), collection, []string{key}, func(_ string, v []byte) {
+		value, found = append([]byte{}, v...), v != nil
 	})
 	if err != nil {
-		return nil, false, fmt.Errorf("read from the database %s in %s: %w", collection, h.base, err)
+		return nil, false, fmt.Errorf("read from %s: %w", h.engine.at(collection), err)
 	}
 	if !found {
 		return nil, false, nil
@@ -204,57 +160,12 @@ func (h *Home) Value(collection, key string) (value []byte, found bool, err erro
 	return value, true, nil
 }
 
-// lookUp calls fn with what is stored under the key; with nil, where nothing
-// is. An empty value is not nil. The value is valid during the call.
-func lookUp(txn *badger.Txn, key string, fn func([]byte)) error {
-	item, err := txn.Get([]byte(key))
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		fn(nil)
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("key %q: %w", key, err)
-	}
-	return itemValue(item, fn)
-}
-
-// itemValue calls fn with the item's value. Where the value log that held it is
-// gone, Badger gives an empty one and no error.
-func itemValue(item *badger.Item, fn func([]byte)) error {
-	err := item.Value(func(v []byte) error {
-		if len(v) == 0 && item.ValueSize() > 0 {
-			return errors.New("the value log that held it is gone")
-		}
-		if v == nil {
-			v = []byte{}
-		}
-		fn(v)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("value of key %q: %s", item.Key(), firstLine(err.Error()))
-	}
-	return nil
-}
-
-// Close closes every collection, meta last, since its lock is what shows that
-// the home is in use. A second call does nothing.
+// Close closes the home. A second call does nothing.
 func (h *Home) Close() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var errs []error
-	for _, name := range slices.Backward(collections()) {
-		db := h.opened[name]
-		if db == nil {
-			continue
-		}
-		if err := db.Close(); err != nil {
-			errs = append(errs, fmt.Errorf("close the database %s in %s: %w", name, h.base, err))
-		}
-		if h.opt.Write {
-			errs = append(errs, h.adopt(filepath.Join(h.base, name)))
-		}
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	if h.closed.Swap(true) {
+		return nil
 	}
-	h.opened = nil
-	return errors.Join(errs...)
+	return h.engine.close()
 }

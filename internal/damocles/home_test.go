@@ -215,7 +215,7 @@ func TestHomeBaseDir(t *testing.T) {
 }
 
 func TestHomeOtherDriver(t *testing.T) {
-	for _, driver := range []string{"Mongo", "plugin"} {
+	for _, driver := range []string{"plugin", "Plugin", "mysql"} {
 		cfg := Config{Common: CommonConfig{DB: DBConfig{Driver: driver}}}
 		_, err := OpenHome(context.Background(), copyHome(t), cfg, Options{})
 		if fault.KindOf(err) != fault.Refused || !strings.Contains(fault.HintOf(err), "--listen") {

@@ -20,7 +20,8 @@ const (
 	Offline Workspace = "offline"
 )
 
-// The collections of a home; each is a Badger database in a directory of this name.
+// The collections of a home; each is a Badger database in a directory of this
+// name, or a collection of this name in MongoDB.
 const (
 	CollectionMeta    = "meta"
 	CollectionOffline = "offline_meta"
@@ -56,6 +57,14 @@ func (ws Workspace) prefix() string {
 
 func (ws Workspace) minerPrefix(miner abi.ActorID) string {
 	return fmt.Sprintf("%sm-%d-n-", ws.prefix(), miner)
+}
+
+// statesOf is the prefix of the states of all miners, or of one.
+func (ws Workspace) statesOf(miner *abi.ActorID) string {
+	if miner == nil {
+		return ws.prefix()
+	}
+	return ws.minerPrefix(*miner)
 }
 
 func sectorKey(miner abi.ActorID, number abi.SectorNumber) string {

@@ -4,9 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 )
@@ -17,8 +14,7 @@ const ReserveKey = "objstore/StoreReserveSummary"
 
 // Reserved returns the summary under ReserveKey, nil where there is none.
 func (h *Home) Reserved() ([]byte, error) {
-	// Opened for writing, a database that is missing would be made.
-	if _, err := os.Stat(filepath.Join(h.base, CollectionCommon)); errors.Is(err, fs.ErrNotExist) {
+	if e, ok := h.engine.(sparse); ok && !h.closed.Load() && e.missing(CollectionCommon) {
 		return nil, nil
 	}
 	value, _, err := h.Value(CollectionCommon, ReserveKey)
