@@ -93,16 +93,21 @@ func (h *Home) Write(ctx context.Context, steps []*Step) error {
 	return h.apply(ctx, changes)
 }
 
-// apply journals the last change first: an undo goes through a run in the
+// Record journals changes that the caller then carries out itself, and returns when
+// that is on disk. The last one comes first: an undo goes through a run in the
 // journal's order, and so takes a sector that was moved from one workspace to
 // the other back without ever having it in neither.
-func (h *Home) apply(ctx context.Context, changes []Change) error {
+func (h *Home) Record(changes []Change) error {
 	for _, c := range slices.Backward(changes) {
 		if err := h.journal.record(c); err != nil {
 			return err
 		}
 	}
-	if err := h.journal.sync(); err != nil {
+	return h.journal.sync()
+}
+
+func (h *Home) apply(ctx context.Context, changes []Change) error {
+	if err := h.Record(changes); err != nil {
 		return err
 	}
 	var out []damocles.Change

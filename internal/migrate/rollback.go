@@ -195,6 +195,10 @@ func (w *rollbackRun) tell(e durable.Entry, action, reason string) {
 // by default.
 const RollbackCommand = "rollback"
 
+// DaemonCommand marks the journals of `daemon run`, of what it was told to replace
+// or delete. They are undone only where the user names one.
+const DaemonCommand = "daemon"
+
 // FindJournal returns the journal that a rollback of the command undoes: the
 // one given (a journal, or the backup beside it), else the newest of the
 // command in dir.
