@@ -16,8 +16,11 @@ import (
 // with Build, then as many repos and homes that know of them as are wanted.
 type Network struct {
 	// Dir is where the stores are made, as Dir/store-1, Dir/store-2 and so on.
-	Dir   string
-	Miner abi.ActorID
+	Dir string
+	// FirstStore is the number of the first of them; 0 is 1. Two networks in one Dir
+	// need numbers of their own.
+	FirstStore int
+	Miner      abi.ActorID
 	// Size is that of all sectors; 0 is 2 KiB. One of 8 MiB takes some seconds.
 	Size abi.SectorSize
 	// Stores is how many there are; 0 is one. The sectors go to them in turn.
@@ -34,20 +37,23 @@ type Network struct {
 // Wanted is a sector of the network.
 type Wanted struct {
 	Number abi.SectorNumber
-	// Data says that it is sealed with data, which is one piece that fills it; else
-	// it is committed capacity.
+	// Data says that it is sealed with data; else it is committed capacity.
 	Data bool
 	// Snap says that data was put into it later. It has its first replica as well as
 	// the update then. Data and Snap together are an error.
 	Snap bool
+	// Deal makes the data one piece of half the sector, a deal of the built-in market,
+	// and a filler behind it. Without, it is one piece of direct data onboarding that
+	// fills the sector. Deal without data is an error.
+	Deal bool
 	// Split puts the cache directories into the store after that of the replicas.
 	Split bool
 }
 
 // Member is a sector of a network that was built.
 type Member struct {
-	// Record is what a system knows of it, messages and proofs left out: there is no
-	// chain, and nothing here makes a SNARK.
+	// Record is what a system knows of it, proofs left out: nothing here makes a
+	// SNARK. There is no chain, either, and its messages are nowhere.
 	Record *sector.Record
 	// Replica and Cache are the indexes of the stores that hold its files.
 	Replica, Cache int
@@ -76,10 +82,10 @@ func (n Network) Build(ctx context.Context) (*Built, error) {
 	}
 	b := &Built{Miner: n.Miner, fs: n.FS}
 	for i := range max(n.Stores, 1) {
-		b.Stores = append(b.Stores, filepath.Join(n.Dir, fmt.Sprintf("store-%d", i+1)))
+		b.Stores = append(b.Stores, filepath.Join(n.Dir, fmt.Sprintf("store-%d", n.first()+i)))
 	}
 	w := writer{fs: n.FS, stores: b.Stores}
-	if err := w.makeStores(n.Dir); err != nil {
+	if err := w.makeStores(n.Dir, n.first()); err != nil {
 		return nil, err
 	}
 	volume, err := n.FS.OpenVolume(n.Dir)
@@ -88,7 +94,7 @@ func (n Network) Build(ctx context.Context) (*Built, error) {
 	}
 	defer volume.Close()
 	seen := map[abi.SectorNumber]bool{}
-	made := maker{network: n, known: map[template]*replicas{}}
+	made := maker{network: n, turns: map[template]int{}, known: map[template]*replicas{}}
 	for i, want := range n.Sectors {
 		if seen[want.Number] {
 			return nil, fault.BadUsage("give every sector a number of its own", "sector %d is wanted twice", want.Number)
@@ -113,3 +119,5 @@ func (n Network) Build(ctx context.Context) (*Built, error) {
 	}
 	return b, volume.Sync()
 }
+
+func (n Network) first() int { return max(n.FirstStore, 1) }

@@ -18,7 +18,8 @@ type writer struct {
 // kinds of which every store has a directory.
 var storeKinds = []sector.FileKind{sector.Unsealed, sector.Sealed, sector.Cache, sector.Update, sector.UpdateCache}
 
-func (w writer) makeStores(dir string) error {
+// makeStores makes the stores in dir, whose IDs begin with the number first.
+func (w writer) makeStores(dir string, first int) error {
 	if err := w.fs.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -28,7 +29,7 @@ func (w writer) makeStores(dir string) error {
 				return err
 			}
 		}
-		meta := fmt.Appendf(nil, `{"ID":"00000000-0000-4000-8000-%012d","Weight":10,"CanSeal":false,"CanStore":true,"MaxStorage":0}`, i+1)
+		meta := fmt.Appendf(nil, `{"ID":"00000000-0000-4000-8000-%012d","Weight":10,"CanSeal":false,"CanStore":true,"MaxStorage":0}`, first+i)
 		if err := w.file(filepath.Join(s, "sectorstore.json"), meta); err != nil {
 			return err
 		}

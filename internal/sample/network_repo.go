@@ -6,15 +6,17 @@ import (
 	"path/filepath"
 
 	"github.com/filecoin-project/go-address"
+	"github.com/filecoin-project/go-state-types/big"
 	"github.com/syndtr/goleveldb/leveldb"
 	"github.com/syndtr/goleveldb/leveldb/opt"
 
 	"damocles-manager/internal/lotus"
+	"damocles-manager/internal/sector"
 )
 
 // WriteRepo makes the lotus-miner repo dir, as `lotus-miner init` leaves one, with
 // a record of every sector, the numbers that are used, and a storage.json with the
-// stores.
+// stores. Of a network without sectors it is a repo that was never used.
 func (b *Built) WriteRepo(ctx context.Context, dir string) error {
 	if err := b.initRepo(dir); err != nil {
 		return err
@@ -60,6 +62,9 @@ func (b *Built) fillRepo(ctx context.Context, repo *lotus.Repo) error {
 		return err
 	}
 	var numbers []uint64
+	if len(b.Members) == 0 {
+		return nil
+	}
 	for _, m := range b.Members {
 		numbers = append(numbers, uint64(m.Record.ID.Number))
 	}
@@ -77,7 +82,7 @@ func (b *Built) fillRepo(ctx context.Context, repo *lotus.Repo) error {
 	}
 	defer tx.Discard()
 	for _, m := range b.Members {
-		info, _, err := lotus.FromRecord(m.Record, nil)
+		info, _, err := lotus.FromRecord(m.Record, lotusOwn(m.Record))
 		if err != nil {
 			return err
 		}
@@ -93,6 +98,20 @@ func (b *Built) fillRepo(ctx context.Context, repo *lotus.Repo) error {
 		}
 	}
 	return tx.Commit()
+}
+
+// lotusOwn is what lotus-miner alone keeps of a sector, and damocles has no place for.
+func lotusOwn(rec *sector.Record) *lotus.SectorInfo {
+	const created = 1_700_000_000
+	commR, at := rec.Original.CommR, uint64(created+60*rec.ID.Number)
+	return &lotus.SectorInfo{
+		SectorNumber: rec.ID.Number, CommR: &commR,
+		CreationTime: int64(at), PreCommitDeposit: big.NewInt(int64(rec.ID.Number) + 1e12),
+		Log: []lotus.Log{
+			{Timestamp: at, Message: `{"User":{}}`, Kind: "event;sealing.SectorStartCC"},
+			{Timestamp: at + 3600, Message: `{"User":{}}`, Kind: "event;sealing.SectorProving"},
+		},
+	}
 }
 
 // last is the highest number that is used.

@@ -24,11 +24,11 @@ import (
 	"damocles-manager/internal/store"
 )
 
-// dozen has every kind of sector: CC, with data, upgraded, split.
+// dozen has every kind of sector: CC, with data, upgraded, with a deal, split.
 func dozen(dir string) Network {
 	n := Network{Dir: filepath.Join(dir, "stores"), Miner: 1000, Stores: 3}
 	for i := range abi.SectorNumber(12) {
-		n.Sectors = append(n.Sectors, Wanted{Number: i + 5, Data: i%3 == 1, Snap: i%3 == 2, Split: i%4 == 3})
+		n.Sectors = append(n.Sectors, Wanted{Number: i + 5, Data: i%3 == 1, Snap: i%3 == 2, Deal: i >= 6 && i%3 != 0, Split: i%4 == 3})
 	}
 	return n
 }
@@ -199,7 +199,7 @@ func TestDistinct(t *testing.T) {
 	if !slices.Equal(all, commitments(0)) {
 		t.Error("another network the second time")
 	}
-	for want, got := range map[int][]string{12: all, 6: commitments(2)} {
+	for want, got := range map[int][]string{12: all, 10: commitments(2)} {
 		set := map[string]bool{}
 		for _, c := range got {
 			set[c] = true
@@ -214,6 +214,7 @@ func TestBadNetworks(t *testing.T) {
 	for name, wanted := range map[string][]Wanted{
 		"a number twice": {{Number: 1}, {Number: 1}},
 		"data and snap":  {{Number: 1, Data: true, Snap: true}},
+		"no data":        {{Number: 1, Deal: true}},
 	} {
 		_, err := Network{Dir: t.TempDir(), Miner: 1000, Sectors: wanted}.Build(t.Context())
 		if fault.KindOf(err) != fault.Usage || fault.HintOf(err) == "" {
