@@ -82,14 +82,14 @@ func TestBadConfig(t *testing.T) {
 		{name: "of other types", code: 1, says: []string{"sector-manager.cfg", "line 2"}, hint: "correct the file"},
 		{name: "a store twice", code: 1, says: []string{"sector-manager.cfg", `two persist stores are named "a"`}, hint: "a name of its own"},
 		{name: "a directory", code: 1, says: []string{"sector-manager.cfg: is a directory"}, hint: "correct the file"},
-		{name: "driver mongo", code: 5, says: []string{`driver "mongo"`}, hint: "--listen"},
-		{name: "driver mongo, older form", code: 5, says: []string{`driver "mongo"`}, hint: "--listen"},
+		{name: "driver mongo", code: 1, says: []string{"[Common.DB.Mongo] has no DSN", "sector-manager.cfg"}, hint: "set it there"},
+		{name: "driver mongo, older form", code: 1, says: []string{"[Common.MongoKVStore] has no DatabaseName"}, hint: "set it there"},
 		{name: "driver plugin", code: 5, says: []string{`driver "plugin"`}, hint: "--listen"},
 	}
 	texts := []string{
 		"[Common]\nthis is no TOML\n", "[Common]\nPersistStores = [\n", "[Common]\nPersistStores = \"x\"\n",
 		"[[Common.PersistStores]]\nName = \"a\"\n[[Common.PersistStores]]\nName = \"a\"\n", "",
-		"[Common.DB]\nDriver = \"mongo\"\n", "[Common.MongoKVStore]\nEnable = true\n", "[Common.DB]\nDriver = \"Plugin\"\n",
+		"[Common.DB]\nDriver = \"mongo\"\n", "[Common.MongoKVStore]\nEnable = true\nDSN = \"mongodb://h\"\n", "[Common.DB]\nDriver = \"Plugin\"\n",
 	}
 	check(t, on(configs, func(w *world, i int) string {
 		home := w.home("home")

@@ -89,7 +89,7 @@ func (a *app) sealingSides(ctx context.Context, o checkOptions, opt *audit.Optio
 			return nil, closer, err
 		}
 		skip = !loc.Exists && !loc.Given
-		if endpoint, err := damocles.ParseEndpoint(a.listen); err == nil && skip {
+		if endpoint, err := damocles.ParseEndpoint(a.listen); err == nil && skip && a.listen != listenNone {
 			skip = !answers(ctx, endpoint)
 		}
 	}

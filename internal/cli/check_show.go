@@ -112,20 +112,20 @@ func (c *checkShown) finding(f post.Finding) {
 }
 
 // wrapped prints a text in lines of the terminal's width; a word is never broken.
-func (c *checkShown) wrapped(indent, text string) {
+func (a *app) wrapped(indent, text string) {
 	line := indent
 	for _, word := range strings.Fields(text) {
 		switch {
 		case len(line) == len(indent):
 			line += word
 		case len([]rune(line))+1+len([]rune(word)) > width:
-			c.ui.Printf("%s\n", line)
+			a.ui.Printf("%s\n", line)
 			line = indent + word
 		default:
 			line += " " + word
 		}
 	}
-	c.ui.Printf("%s\n", line)
+	a.ui.Printf("%s\n", line)
 }
 
 func (c *checkShown) note(f post.Finding) {

@@ -1,14 +1,17 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 	"time"
 
+	"damocles-manager/internal/daemon"
 	"damocles-manager/internal/damocles"
 	"damocles-manager/internal/durable"
 	"damocles-manager/internal/fault"
@@ -52,7 +55,7 @@ func (a *app) damoclesSide(ctx context.Context, want access) (*damoclesSide, err
 }
 
 func (a *app) openHome(ctx context.Context, side *damoclesSide, want access) error {
-	if !side.exists && want.direct {
+	if !side.exists && (want.direct || a.listen == listenNone && !want.create) {
 		return fault.New("name it with --home or DAMOCLES_PATH", "there is no damocles-manager home at %s", side.dir)
 	}
 	if !side.exists && !want.create {
@@ -64,9 +67,6 @@ func (a *app) openHome(ctx context.Context, side *damoclesSide, want access) err
 			return err
 		}
 	}
-	if !side.exists && want.write {
-		a.ui.Notice("creating the home " + side.dir)
-	}
 	if !side.exists && !want.write { // the dry run of a command that would create it
 		return nil
 	}
@@ -74,11 +74,40 @@ func (a *app) openHome(ctx context.Context, side *damoclesSide, want access) err
 	if err != nil {
 		return err
 	}
+	if err := a.checkStopped(ctx, cfg, want); err != nil {
+		return err
+	}
+	if !side.exists && cfg.Driver() == "badger" {
+		a.ui.Notice("creating the home " + side.dir)
+	}
 	a.ui.Info("working on the home " + side.dir + " directly")
 	side.home, err = damocles.OpenHome(ctx, side.dir, cfg, damocles.Options{
 		Write: want.write, Create: want.create && want.write, FS: a.fs, Log: a.log, Notice: a.ui.Notice,
+		DaemonStopped: a.daemonStopped, Patience: a.env.Patience,
 	})
 	return err
+}
+
+// checkStopped doubts the word of a user who says that every damocles-manager is
+// stopped: one that answers is not. With Badger, the locks tell.
+func (a *app) checkStopped(ctx context.Context, cfg damocles.Config, want access) error {
+	if cfg.Driver() != "mongo" || !want.write || !a.daemonStopped {
+		return nil
+	}
+	endpoint, err := damocles.ParseEndpoint(a.listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	if !answers(ctx, endpoint) {
+		return nil
+	}
+	first, cancel := context.WithTimeout(ctx, cmp.Or(a.env.Patience, 30*time.Second))
+	defer cancel()
+	if _, err := damocles.Dial(endpoint, a.rpcOptions(1)).Version(first); errors.Is(err, rpc.ErrNotJSON) {
+		return nil // something else
+	}
+	return fault.Refuse("stop it; or leave --daemon-stopped out and go through it with --listen, where the command can do that",
+		"--daemon-stopped is given, but a damocles-manager listens at %s", endpoint.HostPort())
 }
 
 // Close closes the home, if it was opened.
@@ -89,9 +118,15 @@ func (s *damoclesSide) Close() error {
 	return s.home.Close()
 }
 
+// listenNone is the --listen of who wants no daemon, whichever may be running.
+const listenNone = "none"
+
 // findDaemon looks for a running damocles-manager, and makes sure that it is
 // the one that the user means: a test home must never write into production.
 func (a *app) findDaemon(ctx context.Context, side *damoclesSide, loc damocles.Location, jobs int) (bool, error) {
+	if a.listen == listenNone {
+		return false, nil
+	}
 	endpoint, err := damocles.ParseEndpoint(a.listen)
 	if err != nil {
 		return false, fmt.Errorf("--listen: %w", err)
@@ -104,12 +139,11 @@ func (a *app) findDaemon(ctx context.Context, side *damoclesSide, loc damocles.L
 		}
 		return false, nil
 	}
-	client := damocles.Dial(endpoint, a.rpcOptions(jobs))
-	var version string
-	err = a.greet(ctx, "damocles-manager", func(ctx context.Context) error {
-		version, err = client.Version(ctx)
-		return err
-	})
+	client, version, err := a.meet(ctx, endpoint, jobs)
+	if errors.Is(err, rpc.ErrUnauthorized) && endpoint.Token == "" && a.isOurs(loc, endpoint) {
+		endpoint.Token = daemon.HomeToken(loc.Dir)
+		client, version, err = a.meet(ctx, endpoint, jobs)
+	}
 	if errors.Is(err, rpc.ErrNotJSON) && !a.listenGiven && a.unused(loc) {
 		a.ui.Notice("what listens at " + a.listen + " is no damocles-manager")
 		return false, nil
@@ -124,6 +158,41 @@ func (a *app) findDaemon(ctx context.Context, side *damoclesSide, loc damocles.L
 	side.daemon, side.addr, side.ours = client, endpoint.String(), notOurs == nil
 	a.ui.Info(fmt.Sprintf("working through the damocles-manager %s at %s", version, a.listen))
 	return true, nil
+}
+
+// meet asks what listens there for its version.
+func (a *app) meet(ctx context.Context, at rpc.Endpoint, jobs int) (client *damocles.Client, version string, err error) {
+	opts := a.rpcOptions(jobs)
+	opts.TokenHint = "give one in front of the address, as --listen \"$(cat HOME/token):/ip4/127.0.0.1/tcp/1789\": it is in the file token of the daemon's home"
+	client = damocles.Dial(at, opts)
+	err = a.greet(ctx, "damocles-manager", func(ctx context.Context) error {
+		version, err = client.Version(ctx)
+		return err
+	})
+	return client, version, err
+}
+
+// isOurs is sure that what listens there, on this machine, has the home open: it
+// may be shown the home's own token.
+func (a *app) isOurs(loc damocles.Location, at rpc.Endpoint) bool {
+	host, portText, err := net.SplitHostPort(at.HostPort())
+	if err != nil || !loc.Exists {
+		return false
+	}
+	port, err := strconv.Atoi(portText)
+	if ip, parseErr := netip.ParseAddr(host); err != nil || parseErr != nil || !ip.IsLoopback() {
+		return false
+	}
+	cfg, err := damocles.LoadConfig(loc.Dir, a.env.Getenv)
+	if err != nil {
+		return false
+	}
+	use, err := damocles.InUse(loc.Dir, cfg)
+	if err != nil || use == nil {
+		return false
+	}
+	same, known := damocles.ListensAt(use.PID, port)
+	return same && known
 }
 
 // unused says whether there is a home that no program has open.
@@ -165,6 +234,9 @@ func (a *app) sameHome(loc damocles.Location, at rpc.Endpoint) error {
 	use, err := damocles.InUse(loc.Dir, cfg)
 	if err != nil {
 		return err
+	}
+	if use == nil && cfg.Driver() == "mongo" {
+		return refuse("its data is in MongoDB, which does not tell who uses it")
 	}
 	if use == nil {
 		return refuse("no program has it open")

@@ -54,6 +54,9 @@ var (
 	stateLine   = fields{
 		"type": "string", "miner": "string", "number": "number", "workspace": "string", "state": "record|null", "raw": "string?",
 	}
+	versionFields = fields{
+		"type": "string", "version": "string", "revision": "string", "dirty": "bool", "go": "string", "platform": "string",
+	}
 	stateSummary = fields{"type": "string", "count": "number"}
 	keyLine      = fields{"type": "string", "store": "string", "key": "string", "action": "string", "reason": "string?"}
 	undoSummary  = fields{
@@ -76,6 +79,18 @@ var (
 		"error": "string?",
 	}
 	countSummary = fields{"type": "string", "count": "number"}
+	entryFields  = fields{
+		"type": "string", "miner": "string?", "number": "number?", "action": "string?", "store": "string?", "path": "string?",
+		"time": "string?", "why": "string?", "who": "string?", "bytes": "number", "files": "list?", "files[].kind": "string",
+		"files[].path": "string", "files[].bytes": "number", "files[].at": "string", "reason": "string?", "hint": "string?",
+		"left": "list?",
+	}
+	quarantineSum = fields{"type": "string", "count": "number", "bytes": "number", "broken": "number"}
+	purgeSummary  = fields{
+		"type": "string", "dryRun": "bool", "purged": "number", "bytes": "number", "kept": "number", "younger": "number",
+		"failed": "number", "missing": "number",
+	}
+	restoreSummary = fields{"type": "string", "dryRun": "bool", "restored": "number", "failed": "number", "missing": "number"}
 
 	checkSector = fields{
 		"type": "string", "miner": "string", "number": "number", "verdict": "string", "upgraded": "bool", "commR": "string?",
@@ -117,23 +132,39 @@ var (
 		"renamed": "number", "files": "number", "bytes": "number", "left": "number", "manifest": "string?", "journal": "string?",
 	}
 
+	demoStepLine = fields{
+		"type": "string", "step": "number", "title": "string", "seconds": "number",
+		"commands": "list", "commands[].args": "list", "commands[].exit": "number",
+		"compared": "list", "compared[].what": "string", "compared[].same": "number",
+	}
+	demoTryLine = fields{"type": "string", "line": "string", "exit": "number"}
+	demoSum     = fields{
+		"type": "string", "steps": "number", "commands": "number", "sectors": "number", "seconds": "number",
+		"compared": "list", "compared[].what": "string", "compared[].same": "number", "directory": "string?",
+	}
+
 	contract = map[string]map[string]fields{
-		"import":          {"sector": runSector, "store": runStore, "summary": runSummary},
-		"export metadata": {"sector": runSector, "summary": runSummary},
-		"finalize":        {"sector": runSector, "summary": runSummary},
-		"list":            {"sector": listSector, "summary": listSummary},
-		"state":           {"state": stateLine, "summary": stateSummary},
-		"import rollback": {"key": keyLine, "summary": undoSummary},
-		"export stores":   {"store": runStore, "summary": storesSummary},
-		"export rollback": {"key": keyLine, "summary": undoSummary},
-		"storage attach":  {"sector": runSector, "store": attachStore, "summary": runSummary},
-		"storage find":    {"location": locationLine, "summary": countSummary},
-		"storage list":    {"store": listStore, "summary": countSummary},
+		"import":                     {"sector": runSector, "store": runStore, "summary": runSummary},
+		"export metadata":            {"sector": runSector, "summary": runSummary},
+		"finalize":                   {"sector": runSector, "summary": runSummary},
+		"list":                       {"sector": listSector, "summary": listSummary},
+		"state":                      {"state": stateLine, "summary": stateSummary},
+		"import rollback":            {"key": keyLine, "summary": undoSummary},
+		"export stores":              {"store": runStore, "summary": storesSummary},
+		"export rollback":            {"key": keyLine, "summary": undoSummary},
+		"storage attach":             {"sector": runSector, "store": attachStore, "summary": runSummary},
+		"storage find":               {"location": locationLine, "summary": countSummary},
+		"storage list":               {"store": listStore, "summary": countSummary},
+		"storage quarantine list":    {"entry": entryFields, "summary": quarantineSum},
+		"storage quarantine purge":   {"entry": entryFields, "summary": purgeSummary},
+		"storage quarantine restore": {"entry": entryFields, "summary": restoreSummary},
+		"--version":                  {"version": versionFields, "summary": stateSummary},
 		"check": {
 			"sector": checkSector, "difference": checkDifference, "deadline": checkDeadline, "summary": checkSum,
 		},
 		"check --sealing-done": {"sealing": sealingFields, "summary": sealingSum},
 		"export files":         {"file": fileLine, "sector": filesSector, "summary": filesSummary},
+		"demo":                 {"step": demoStepLine, "try": demoTryLine, "summary": demoSum},
 	}
 
 	// actions are the words in the field action.
@@ -145,6 +176,7 @@ var (
 		"file":  {"move", "copy", "would-move", "would-copy", "skip", "good", "bad", "unknown"},
 		"key":   {"restored", "deleted", "already", "kept", "number"},
 		"store": {"entered", "would-enter", "unchanged", "printed", "skipped", "refused"},
+		"entry": {"purged", "would-purge", "restored", "would-restore", "kept", "failed", "missing"},
 	}
 )
 
@@ -350,6 +382,8 @@ func TestJSONContract(t *testing.T) {
 	c.lines("list", w.sectorsCmd(fixture, "list", "--json", "--offline").exits(3))
 	c.lines("state", w.sectorsCmd(fixture, "state", "--json", "1000", "101").exits(0))
 
+	c.lines("--version", w.run("--version", "--json").exits(0))
+
 	// a run that comes to no end has no summary
 	for _, r := range []*result{
 		w.sectorsCmd(fixture, "state", "--json", "1000", "999").exits(1),
@@ -362,9 +396,11 @@ func TestJSONContract(t *testing.T) {
 	}
 	jsonOfDaemon(t, c)
 	jsonOfStorage(t, c)
+	jsonOfQuarantine(t, c)
 	jsonOfStores(t, c)
 	jsonOfFiles(t, c)
 	jsonOfCheck(t, c)
+	jsonOfDemo(t, c)
 	c.all()
 }
 
@@ -408,6 +444,27 @@ func jsonOfStorage(t *testing.T, c *jsonCheck) {
 	daemon.daemon(testkit.DamoclesOptions{}).ServeStores(t, "")
 	c.lines("storage find", daemon.run("util", "storage", "find", "--json", "1000", "103").exits(0))
 	c.lines("storage list", daemon.run("util", "storage", "list", "--json").exits(0))
+}
+
+func jsonOfQuarantine(t *testing.T, c *jsonCheck) {
+	t.Helper()
+	w := newWorld(t)
+	home := w.homeWithStores("home")
+	quarantined := func(code int, command string, args ...string) {
+		t.Helper()
+		c.lines("storage quarantine "+command, w.quarantined(home, append([]string{command, "--json"}, args...)...).exits(code))
+	}
+	quarantined(0, "list")
+	w.removes(home, 8*day, 103)
+	w.aside(8*day, 104, 110)
+	w.must(os.WriteFile(oneEntry(t, w)+"/notes", nil, 0o600))
+	w.must(os.Mkdir(w.store("damocles-1")+"/quarantine/junk", 0o700))
+	quarantined(3, "list")
+	quarantined(3, "restore", "--dry-run", "1000", "110", "999")
+	quarantined(0, "restore", "1000", "110")
+	chain := []string{"--chain", nothingOnChain(t), "--miner=1000", "--numbers=103-105"}
+	quarantined(3, "purge", append(chain, "--dry-run")...)
+	quarantined(3, "purge", append(chain, "--really-do-it")...)
 }
 
 func jsonOfStores(t *testing.T, c *jsonCheck) {
@@ -473,6 +530,15 @@ func jsonOfCheck(t *testing.T, c *jsonCheck) {
 		c.line("check --sealing-done", strings.TrimSpace(line))
 	}
 	c.lines("check --sealing-done", w.checkHome(home, "--json", "--sealing-done", "--numbers", "101").exits(3))
+}
+
+func jsonOfDemo(t *testing.T, c *jsonCheck) {
+	t.Helper()
+	w := newWorld(t)
+	w.env["TMPDIR"] = w.dir
+	for _, args := range [][]string{{"demo", "--json"}, {"demo", "--json", "--keep"}} {
+		c.lines("demo", w.run(args...).exits(0))
+	}
 }
 
 // The manual names every field, and its examples keep the contract.

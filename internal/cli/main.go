@@ -24,6 +24,9 @@ type Env struct {
 	Terminal bool
 	// Listen is the default of --listen, ":1789" if empty.
 	Listen string
+	// Program is what the program was called as, "damocles-manager" if empty. It
+	// stands in commands that are printed to be tried.
+	Program string
 	// Patience is how long a peer may take for its first answer, 30 seconds if
 	// zero.
 	Patience time.Duration
@@ -54,7 +57,7 @@ func Main() int {
 	defer stop()
 	env := Env{
 		Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
-		Terminal: term.IsTerminal(int(os.Stderr.Fd())),
+		Terminal: term.IsTerminal(int(os.Stderr.Fd())), Program: os.Args[0],
 	}
 	return Run(ctx, env, os.Args[1:])
 }
@@ -113,15 +116,20 @@ func isOnly(err, target error) bool {
 // explain prints the error with its next step.
 func (a *app) explain(code int, err error) {
 	hint := fault.HintOf(err)
+	_, anew := errors.AsType[anewError](err)
 	switch code {
 	case exitDone:
 		return
 	case exitIncomplete, exitCheck:
 		return
 	case exitInterrupted:
-		err, hint = errors.New("interrupted"), "run the same command again: it finishes the rest"
+		hint = "run the same command again: it finishes the rest"
+		if anew {
+			hint = "run the same command again: it starts from the beginning"
+		}
+		err = errors.New("interrupted")
 	default:
-		if noRoom(err) {
+		if noRoom(err) && !anew {
 			hint = roomHint
 		}
 	}

@@ -22,7 +22,8 @@ func newImportRollbackCommand(a *app) *cobra.Command {
 		Short: "Undo an import, where damocles has not changed the sector since",
 		Long: `Undo what an import, a finalize or a storage attach wrote into a damocles home, key by key, and
 each only while it still holds what was written; what has changed since is listed
-and kept. The counter of sector numbers never goes back.
+and kept. The counter of sector numbers never goes back. What "daemon run" was told to
+replace or delete is undone with its journal, too, where --backup names that.
 
 damocles-manager has to be stopped: no RPC takes a record out.`,
 		Example: `  damocles-manager util sealer sectors import rollback --dry-run
@@ -41,7 +42,11 @@ func runImportRollback(ctx context.Context, a *app, o rollbackOptions) (err erro
 		return err
 	}
 	defer closing(&err, side)
-	journal, err := a.findJournal(migrate.JournalDir(side.dir), side.dir, o.backup, "import", "finalize", migrate.AttachCommand)
+	commands := []string{"import", "finalize", migrate.AttachCommand}
+	if o.backup != "" {
+		commands = append(commands, migrate.DaemonCommand)
+	}
+	journal, err := a.findJournal(migrate.JournalDir(side.dir), side.dir, o.backup, commands...)
 	if err != nil {
 		return err
 	}

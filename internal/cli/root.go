@@ -26,6 +26,8 @@ type app struct {
 	verbose bool
 
 	listenGiven bool
+	// daemonStopped is the user's word, for a home in MongoDB.
+	daemonStopped bool
 }
 
 const rootLong = `damocles-manager carries the sectors of a storage provider between lotus-miner
@@ -36,22 +38,15 @@ It works beside the original damocles-manager and lotus-miner: on their
 databases where they are stopped, through their RPC where they run. It does not
 seal and does not prove.
 
-Exit codes:
-  0    done (sectors that need no carrying do not count against it)
-  1    failed
-  2    wrong usage
-  3    finished, but some sectors failed, are unfinished or in conflict, or could
-       not be decided
-  4    a check found sectors that are not provable, or that disagree with the chain
-  5    refused: a precondition does not hold, nothing was changed
-  130  interrupted; the same command finishes the rest`
+`
 
 func newRootCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "damocles-manager",
 		Short: "Carry sectors between lotus-miner and damocles, safely",
-		Long:  rootLong,
-		Example: `  damocles-manager util sealer sectors import --repo ~/.lotusminer --dry-run
+		Long:  rootLong + exitCodesHelp(),
+		Example: `  damocles-manager demo
+  damocles-manager util sealer sectors import --repo ~/.lotusminer --dry-run
   damocles-manager util sealer sectors list --offline=true
   damocles-manager util sealer sectors export --miner f01000 metadata --dest-repo /root/.lotusminer`,
 		SilenceUsage:      true,
@@ -64,8 +59,10 @@ func newRootCommand(a *app) *cobra.Command {
 	f.BoolVar(&a.quiet, "quiet", false, "print no progress and no remarks, only results and errors")
 	f.BoolVar(&a.verbose, "verbose", false, "print a line for every sector, and the log")
 	cmd.SetFlagErrorFunc(flagError)
-	cmd.AddCommand(newUtilCommand(a))
+	cmd.AddCommand(newDaemonCommand(a), newUtilCommand(a), newDemoCommand(a))
 	onlyCommands(cmd)
+	addVersion(a, cmd)
+	completing(cmd)
 	return cmd
 }
 
@@ -87,7 +84,10 @@ func (a *app) prepare(cmd *cobra.Command) error {
 
 func newUtilCommand(a *app) *cobra.Command {
 	util := &cobra.Command{Use: "util", Short: "Commands that look at sectors and change them"}
-	util.PersistentFlags().StringVar(&a.listen, "listen", cmp.Or(a.env.Listen, ":1789"), "the address of the running damocles-manager")
+	util.PersistentFlags().StringVar(&a.listen, "listen", cmp.Or(a.env.Listen, a.env.Getenv("DAMOCLES_LISTEN"), ":1789"),
+		"the address of the running damocles-manager, or none to work on the home directly (env DAMOCLES_LISTEN)")
+	util.PersistentFlags().BoolVar(&a.daemonStopped, "daemon-stopped", false,
+		"damocles-manager is stopped on every machine that uses this MongoDB (only for homes with Driver = \"mongo\")")
 	sealer := &cobra.Command{Use: "sealer", Short: "Commands for sealing"}
 	sectors := &cobra.Command{Use: "sectors", Short: "Commands for sectors"}
 	sectors.AddCommand(

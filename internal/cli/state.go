@@ -88,14 +88,7 @@ func (a *app) stateJSON(id sector.ID, ws damocles.Workspace, raw []byte) error {
 // find looks for a sector online, then offline, as damocles does.
 func (s *damoclesSide) find(ctx context.Context, id sector.ID) ([]byte, damocles.Workspace, error) {
 	for _, ws := range []damocles.Workspace{damocles.Online, damocles.Offline} {
-		var raw []byte
-		var found bool
-		var err error
-		if s.daemon != nil {
-			raw, found, err = s.daemon.FindSector(ctx, ws, abi.SectorID(id))
-		} else {
-			raw, found, err = s.home.Get(ws, id.Miner, id.Number)
-		}
+		raw, found, err := s.stateIn(ctx, ws, id)
 		if err != nil {
 			return nil, "", err
 		}
@@ -105,4 +98,12 @@ func (s *damoclesSide) find(ctx context.Context, id sector.ID) ([]byte, damocles
 	}
 	return nil, "", fault.New("`util sealer sectors list` and `list --offline` show what is there",
 		"damocles has no sector %s: key not found", id)
+}
+
+// stateIn looks for a sector in one workspace.
+func (s *damoclesSide) stateIn(ctx context.Context, ws damocles.Workspace, id sector.ID) ([]byte, bool, error) {
+	if s.daemon != nil {
+		return s.daemon.FindSector(ctx, ws, abi.SectorID(id))
+	}
+	return s.home.Get(ws, id.Miner, id.Number)
 }

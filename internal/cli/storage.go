@@ -11,7 +11,7 @@ import (
 
 func newStorageCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "storage", Short: "Commands for the stores of sealed sectors"}
-	cmd.AddCommand(newStorageAttachCommand(a), newStorageFindCommand(a), newStorageListCommand(a))
+	cmd.AddCommand(newStorageAttachCommand(a), newStorageFindCommand(a), newStorageListCommand(a), newQuarantineCommand(a))
 	return cmd
 }
 

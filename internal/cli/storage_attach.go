@@ -54,7 +54,8 @@ in it yet. damocles-manager has to be stopped.`,
 			}
 			return fault.BadUsage("as in `"+cmd.CommandPath()+" /storage/lotus-1`", "attach takes one storage path")
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return runAttach(cmd.Context(), a, o, args[0]) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return runAttach(cmd.Context(), a, o, args[0]) },
+		ValidArgsFunction: offerDirectories(),
 	}
 	o.addFlags(cmd.Flags())
 	cmd.Flags().BoolVarP(&a.verbose, "verbose", "v", false, "print a line for every sector, and the log")
