@@ -1,18 +1,31 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"damocles-manager/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"damocles-manager": main})
+	testscript.Main(m, map[string]func(){
+		"damocles-manager": toolOrMain,
+		"lotus-miner":      stub,
+		"lotus":            stub,
+		"venus-wallet":     stub,
+		"systemctl":        stub,
+		"world-prune":      prune,
+	})
 }
 
 // The sessions in testdata/script are what a user types and reads.
@@ -21,17 +34,62 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	miner := testkit.Lotus(t, testkit.LotusOptions{})
+	node := testkit.Chain(t, testkit.ChainOptions{})
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("LOTUS", miner.Multiaddr())
+			env.Setenv("CHAIN", node.URL)
+			env.Setenv("DAEMON", freeAddress(t))
 			return errors.Join(
 				os.CopyFS(filepath.Join(env.WorkDir, ".lotusminer"), os.DirFS(filepath.Join(fixtures, "lotusminer"))),
 				os.CopyFS(filepath.Join(env.WorkDir, "sealed-by-damocles"), os.DirFS(filepath.Join(fixtures, "damocles-home"))),
+				os.CopyFS(filepath.Join(env.WorkDir, "storage"), os.DirFS(filepath.Join(fixtures, "storage"))),
+				storesBelow(env.WorkDir),
 			)
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "answers": answers},
 	})
+}
+
+// storesBelow has the home that damocles sealed in name its stores where they were
+// copied to.
+func storesBelow(dir string) error {
+	path := filepath.Join(dir, "sealed-by-damocles", "sector-manager.cfg")
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, bytes.ReplaceAll(raw, []byte(`"/storage/`), []byte(`"`+dir+`/storage/`)), 0o600)
+}
+
+// freeAddress is an address of this machine where nothing listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// answers waits until a daemon answers at an address: answers ADDRESS.
+func answers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: answers ADDRESS")
+	}
+	for range 300 {
+		resp, err := http.Get("http://" + args[0] + "/healthcheck")
+		if err == nil {
+			ts.Check(resp.Body.Close())
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	ts.Fatalf("nothing answers at %s", args[0])
 }
 
 // exits runs a command that has to end with a certain exit code: exits 3 damocles-manager …
