@@ -43,12 +43,15 @@ func main() {
 	proofs := flag.String("post", "", "figures of the proof check: hashes (against multiplications), zeros DIR (make sectors of 32 GiB there), window DIR (check one of them)")
 	name := flag.String("measure", "", "run the command after -- and print the figures under this name")
 	runs := flag.Int("runs", 3, "how often")
+	daemon := flag.String("daemon", "", "run the command after --, a daemon at this address, and have it list its sectors")
 	reset := flag.String("reset", "", "a shell command that puts things back before each run, not timed")
 	flag.Parse()
 	var err error
 	switch {
 	case *name != "":
 		err = measure(*name, *runs, *sectors, resetting(*reset), flag.Args())
+	case *daemon != "":
+		err = serveList(*daemon, *runs, *sectors, flag.Args())
 	case *against != "":
 		err = compare(*against, *runs, resetting(*reset), flag.Args())
 	case *original && flag.NArg() == 2:
@@ -66,7 +69,7 @@ func main() {
 	case *serve != "":
 		err = serveMiner(*serve, *sectors, *latency)
 	default:
-		err = errors.New("give one of -repo, -home, -serve, -engine, -original, -limits, -post, -measure and -compare")
+		err = errors.New("give one of -repo, -home, -serve, -engine, -original, -limits, -post, -measure, -daemon and -compare")
 	}
 	if err != nil {
 		log.Fatal(err)
