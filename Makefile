@@ -4,7 +4,7 @@ GO ?= go
 LINT_VERSION := v2.15.0
 BIN := bin/damocles-manager
 
-.PHONY: build test race lint smoke kill proofs fuzz bench generate check
+.PHONY: build test race lint smoke kill load proofs mongo fuzz bench generate manual release release-check install check
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/damocles-manager
@@ -33,6 +33,11 @@ kill:
 proofs:
 	DM_BITFLIPS=all DM_SEAL=all $(GO) test -count=1 -timeout 5m -run 'EveryBit|BitsOf|EightMiB' ./internal/post/ ./internal/sample/
 
+# A home in MongoDB, on a FerretDB that the tests start: a module of its own.
+# About a minute, the first time with two more for the compiler.
+mongo:
+	cd mongotest && $(GO) vet ./... && $(GO) test ./...
+
 # Every decoder, a while each.
 FUZZTIME ?= 20s
 fuzz:
@@ -42,8 +47,32 @@ fuzz:
 bench: build
 	sh scripts/bench.sh
 
+# What is made from the code: the codec, the manual pages, the completions, the
+# list of licences. Fails where something of it was not committed.
 generate:
 	$(GO) generate ./...
-	git diff --exit-code -- '*cbor_gen.go'
+	git diff --exit-code -- '*cbor_gen.go' man completions THIRD_PARTY.md
+
+# Run this after a command, a flag or a module was changed, and commit the result.
+manual:
+	$(GO) generate ./internal/manual
+
+# Static binaries for linux amd64 and arm64 of the commit that is checked out, in
+# dist/. VERSION=0.1.0 names the release, else its tag does.
+release:
+	sh scripts/release.sh $(VERSION)
+
+# The same, built twice from scratch: the bytes have to be equal.
+release-check:
+	CHECK=1 sh scripts/release.sh $(VERSION)
+
+# Binary, manual pages and completions below PREFIX.
+PREFIX ?= /usr/local
+install: build
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BIN)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/*.1
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions completions/bash/damocles-manager
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions completions/zsh/_damocles-manager
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d completions/fish/damocles-manager.fish
 
 check: test race lint smoke
