@@ -18,6 +18,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// With the race detector, each of the many processes would sleep a second at its end.
+	if os.Getenv("GORACE") == "" {
+		_ = os.Setenv("GORACE", "atexit_sleep_ms=0")
+	}
 	testscript.Main(m, map[string]func(){
 		"damocles-manager": toolOrMain,
 		"lotus-miner":      stub,

@@ -79,7 +79,7 @@ func mongoText(err error) string {
 // scrub takes out of a text what a DSN has that is secret: the user, the
 // password, and the values of options that may hold one.
 func scrub(dsn rpc.Token, text string) string {
-	for _, secret := range secrets(dsn.Reveal()) {
+	for _, secret := range dsnSecrets(dsn.Reveal()) {
 		if len(secret) >= 4 {
 			text = strings.ReplaceAll(text, secret, "***")
 			continue
@@ -91,9 +91,9 @@ func scrub(dsn rpc.Token, text string) string {
 	return text
 }
 
-// secrets finds them in any text that was meant as a DSN, longest first: one
+// dsnSecrets finds them in any text that was meant as a DSN, longest first: one
 // that is not well formed is what errors are about.
-func secrets(dsn string) []string {
+func dsnSecrets(dsn string) []string {
 	var found []string
 	add := func(s string) {
 		forms := []string{s}

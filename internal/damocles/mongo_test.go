@@ -145,6 +145,30 @@ func TestMongoTransactionRepeated(t *testing.T) {
 	apply(t, h, addCommon("a", "b")...)
 }
 
+// A portion that was begun is written and committed, whoever cancels meanwhile;
+// the next one is not begun.
+func TestMongoCancelledInPortion(t *testing.T) {
+	for _, replicaSet := range []bool{true, false} {
+		m := testkit.NewMongo(t, replicaSet)
+		h := openMongoHome(t, m)
+		ctx, cancel := context.WithCancel(t.Context())
+		m.Answer(func(c testkit.MongoCommand) bson.D {
+			if c.Name == "update" {
+				cancel()
+				time.Sleep(20 * time.Millisecond) // the driver would give up now
+			}
+			return nil
+		})
+		changes := append(addCommon("a", "b"), Change{CollectionMeta, NumberKey(1000), nil, EncodeNumber(7)})
+		if err := h.Apply(ctx, changes); !errors.Is(err, context.Canceled) {
+			t.Errorf("replica set %v: got %v", replicaSet, err)
+		}
+		wantValue(t, h, CollectionCommon, "a", []byte("of a"))
+		wantValue(t, h, CollectionCommon, "b", []byte("of b"))
+		wantValue(t, h, CollectionMeta, NumberKey(1000), nil)
+	}
+}
+
 // What a server says it wrote, and does not have, is not taken for written.
 func TestMongoWriteLost(t *testing.T) {
 	m := testkit.NewMongo(t, false)
