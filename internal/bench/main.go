@@ -25,6 +25,9 @@ import (
 	"damocles-manager/internal/lotus"
 )
 
+// startState is what the sectors of a home are made of.
+const startState = "testdata/fixtures/damocles-states/100-offline-cc.json"
+
 func main() {
 	log.SetFlags(0)
 	sectors := flag.Int("sectors", 1000, "how many sectors")
@@ -32,7 +35,6 @@ func main() {
 	fixtures := flag.String("fixtures", "testdata/fixtures/lotus-sectorinfo", "records to start from")
 	repo := flag.String("repo", "", "make this lotus-miner repo")
 	home := flag.String("home", "", "make this damocles home, with its sectors' files in the stores that the arguments name")
-	state := flag.String("state", "testdata/fixtures/damocles-states/100-offline-cc.json", "the state to start from")
 	serve := flag.String("serve", "", "serve the sectors at this address")
 	latency := flag.Duration("latency", 2*time.Millisecond, "what a served call takes")
 	against := flag.String("compare", "", "run the commands that the arguments give as name=command in turn, and print the figures under this title")
@@ -65,7 +67,7 @@ func main() {
 	case *repo != "":
 		err = makeRepo(*repo, *fixtures, *sectors, *size)
 	case *home != "":
-		err = makeHome(*home, *state, *sectors, flag.Args())
+		err = makeHome(*home, startState, *sectors, flag.Args())
 	case *serve != "":
 		err = serveMiner(*serve, *sectors, *latency)
 	default:
