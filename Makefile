@@ -19,14 +19,22 @@ lint:
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	bin/golangci-lint run
 
-# The built binary on the sample data, as in the README.
+# The built binary: the demo of the README, and the sample data.
 smoke: build
+	$(BIN) demo
 	sh scripts/sample.sh $(BIN)
 
 # SIGKILL at random moments of import, export and rollback: hundreds of runs.
 KILLS ?= 300
 kill:
 	DM_KILLS=$(KILLS) $(GO) test -count=1 -timeout 15m -run 'TestKill' ./internal/killtest/
+
+# A daemon under a load of 200 clients and of others that mean it ill, for a
+# minute; and how fast it lists and takes 100,000 sectors.
+LOAD ?= 60s
+load:
+	DM_LOAD=$(LOAD) $(GO) test -count=1 -timeout 10m -v -run 'TestDaemonUnderLoad' ./internal/killtest/
+	DAEMON_SPEED=100000 $(GO) test -count=1 -timeout 10m -v -run 'Speed' ./internal/daemon/
 
 # What the proof check has to find, in full: every single bit of a 2 KiB sector's
 # files, and 8 MiB sectors sealed here. About a minute.
@@ -43,9 +51,12 @@ FUZZTIME ?= 20s
 fuzz:
 	sh scripts/fuzz.sh $(FUZZTIME)
 
-# The figures of docs/benchmarks.md; takes about half an hour.
+# The figures of docs/benchmarks.md; takes about an hour.
 bench: build
 	sh scripts/bench.sh
+	sh scripts/bench_files.sh
+	sh scripts/bench_post.sh
+	sh scripts/bench_daemon.sh
 
 # What is made from the code: the codec, the manual pages, the completions, the
 # list of licences. Fails where something of it was not committed.
