@@ -5,6 +5,8 @@
 # usage: sh scripts/bench.sh [quick]      quick leaves out the million sectors
 set -eu
 cd "$(dirname "$0")/.."
+# whatever daemon runs on this machine is left alone
+export DAMOCLES_LISTEN=none
 work=${BENCH_DIR:-$(mktemp -d)}
 trap 'rm -rf "$work"; [ -z "${server:-}" ] || kill "$server" 2>/dev/null || true' EXIT
 mkdir -p "$work"

@@ -5,6 +5,8 @@
 # usage: sh scripts/bench_daemon.sh [SECTORS]
 set -eu
 cd "$(dirname "$0")/.."
+# whatever daemon runs on this machine is left alone
+export DAMOCLES_LISTEN=none
 sectors=${1:-1000000}
 work=${BENCH_DIR:-$(mktemp -d)}
 trap 'rm -rf "$work"' EXIT

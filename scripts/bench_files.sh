@@ -8,6 +8,8 @@
 # usage: sh scripts/bench_files.sh [quick]    quick takes 8 files of 128 MiB, and fewer runs
 set -eu
 cd "$(dirname "$0")/.."
+# whatever daemon runs on this machine is left alone
+export DAMOCLES_LISTEN=none
 disk=${BENCH_DIR:-$(mktemp -d)}
 shm=$(mktemp -d /dev/shm/bench.XXXXXX)
 trap 'rm -rf "$disk" "$shm"' EXIT

@@ -6,6 +6,8 @@
 # usage: sh scripts/sample.sh [BINARY]     (without one, it is built)
 set -eu
 cd "$(dirname "$0")/.."
+# whatever daemon runs on this machine is left alone
+export DAMOCLES_LISTEN=none
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -39,8 +41,6 @@ run() {
 	fi
 }
 
-# keep out of a real damocles-manager on this machine: the sample's home is
-# named, and a daemon that does not have it open is refused
 echo "# A lotus-miner repo with 32 sectors, into a damocles home that is made. Exit code 3:"
 echo "# three sectors are unfinished, and listed. Its stores become damocles's, where they are."
 run 3 --home home util sealer sectors import --repo lotusminer --with-stores --write-config
