@@ -115,7 +115,7 @@ func TestDocuments(t *testing.T) {
 	s := newServer(t)
 	ctx := t.Context()
 	h := openHome(t, s.dsn(), "documents")
-	defer h.Close()
+	defer h.Close() //nolint:errcheck // every write was answered
 	document := func(database, collection, key string) bson.Raw {
 		t.Helper()
 		got, err := s.raw(database).Collection(collection).FindOne(ctx, bson.D{{Key: "_id", Value: key}}).Raw()

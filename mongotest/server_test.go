@@ -103,11 +103,7 @@ func newProxy(t *testing.T, to string) *proxy {
 	p.wg.Go(p.accept)
 	t.Cleanup(func() {
 		p.l.Close()
-		p.mu.Lock()
-		for _, conn := range p.open {
-			conn.Close()
-		}
-		p.mu.Unlock()
+		p.drop()
 		p.wg.Wait()
 	})
 	return p
@@ -120,6 +116,16 @@ func (p *proxy) when(text string, act func() fate) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.text, p.act = text, act
+}
+
+// drop cuts every connection.
+func (p *proxy) drop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, conn := range p.open {
+		conn.Close()
+	}
+	p.open = nil
 }
 
 func (p *proxy) accept() {

@@ -40,8 +40,12 @@ func newWorld(t *testing.T, dsn string) *world {
 	if err := os.CopyFS(w.path("lotus"), os.DirFS(fixtures+"switch-2k/lotusminer")); err != nil {
 		t.Fatal(err)
 	}
-	w.configure(fmt.Sprintf("[Common.DB]\nDriver = \"mongo\"\n[Common.DB.Mongo]\nDSN = %q\nDatabaseName = \"lotus\"\n", dsn))
+	w.configure(mongoConfig(dsn))
 	return w
+}
+
+func mongoConfig(dsn string) string {
+	return fmt.Sprintf("[Common.DB]\nDriver = \"mongo\"\n[Common.DB.Mongo]\nDSN = %q\nDatabaseName = \"lotus\"\n", dsn)
 }
 
 func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
@@ -166,7 +170,7 @@ func sectorsOf(t *testing.T, repo string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer db.Close() //nolint:errcheck // it was only read
 	out := make(map[string]string)
 	it := db.NewIterator(nil, nil)
 	defer it.Release()

@@ -47,6 +47,9 @@ func (a *app) damoclesSide(ctx context.Context, want access) (*damoclesSide, err
 	side := &damoclesSide{dir: loc.Dir, exists: loc.Exists}
 	if !want.direct {
 		found, err := a.findDaemon(ctx, side, loc, want.jobs)
+		if found && want.write && a.daemonStopped {
+			return side, notStopped(a.listen)
+		}
 		if err != nil || found {
 			return side, err
 		}
@@ -91,7 +94,7 @@ func (a *app) openHome(ctx context.Context, side *damoclesSide, want access) err
 // checkStopped doubts the word of a user who says that every damocles-manager is
 // stopped: one that answers is not. With Badger, the locks tell.
 func (a *app) checkStopped(ctx context.Context, cfg damocles.Config, want access) error {
-	if cfg.Driver() != "mongo" || !want.write || !a.daemonStopped {
+	if cfg.Driver() != "mongo" || !want.write || !a.daemonStopped || a.listen == listenNone {
 		return nil
 	}
 	endpoint, err := damocles.ParseEndpoint(a.listen)
@@ -106,8 +109,12 @@ func (a *app) checkStopped(ctx context.Context, cfg damocles.Config, want access
 	if _, err := damocles.Dial(endpoint, a.rpcOptions(1)).Version(first); errors.Is(err, rpc.ErrNotJSON) {
 		return nil // something else
 	}
+	return notStopped(endpoint.HostPort())
+}
+
+func notStopped(addr string) error {
 	return fault.Refuse("stop it; or leave --daemon-stopped out and go through it with --listen, where the command can do that",
-		"--daemon-stopped is given, but a damocles-manager listens at %s", endpoint.HostPort())
+		"--daemon-stopped is given, but a damocles-manager listens at %s", addr)
 }
 
 // Close closes the home, if it was opened.

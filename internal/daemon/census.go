@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"damocles-manager/internal/damocles"
 )
@@ -25,7 +26,8 @@ const unreadable = "unreadable"
 // the first count, which begins with New, is done.
 func (d *Daemon) Census(context.Context) ([]Count, bool) { return d.census.counts() }
 
-// census is counted once, and then kept by the writes.
+// census is counted once, and then kept by the writes. It is counted again where
+// that failed, or a write did.
 type census struct {
 	home *damocles.Home
 	log  *slog.Logger
@@ -33,10 +35,30 @@ type census struct {
 	mu       sync.Mutex // held while a write is carried out and counted
 	sectors  map[Count]int
 	complete bool
+	// walk is of the count under way, nil where none is; again says that a write
+	// ended so that nobody knows what it wrote.
+	walk  *censusWalk
+	again bool
 
 	stop    context.CancelFunc
 	done    chan struct{}
 	running sync.WaitGroup
+}
+
+const (
+	// recount is how long a count that failed waits for the next one.
+	recount = 5 * time.Second
+	// recountWrites is how long one waits after a write that failed: others may.
+	recountWrites = time.Minute
+)
+
+// censusWalk is how far a count has come in a workspace. Keys come in their order.
+// A key that is written before its turn is counted by the write, and not when its
+// turn comes: whether it is seen then depends on the database.
+type censusWalk struct {
+	ws      damocles.Workspace
+	last    string
+	written map[string]bool
 }
 
 func newCensus(home *damocles.Home, log *slog.Logger) *census {
@@ -59,49 +81,69 @@ func (c *census) close(ctx context.Context) error {
 	}
 }
 
+// run counts, and does it again where that failed or where a write left doubt.
 func (c *census) run(ctx context.Context) {
+	for {
+		wait := recountWrites
+		if err := c.countAll(ctx); err != nil && ctx.Err() == nil {
+			wait = recount
+			c.log.Error("the sectors cannot be counted, which is tried again", "error", err)
+		}
+		for again := false; !again; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(wait):
+			}
+			c.mu.Lock()
+			again = c.again || !c.complete
+			c.mu.Unlock()
+		}
+	}
+}
+
+func (c *census) countAll(ctx context.Context) error {
+	c.mu.Lock()
+	c.complete, c.again = false, false
+	clear(c.sectors)
+	c.mu.Unlock()
 	for _, ws := range []damocles.Workspace{damocles.Online, damocles.Offline} {
 		if err := c.count(ctx, ws); err != nil {
-			if ctx.Err() == nil {
-				c.log.Error("the sectors cannot be counted", "workspace", ws, "error", err)
-			}
-			return
+			return err
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.complete = true
+	return nil
 }
 
-// count counts what the workspace holds when it begins: no write happens between the
-// start of the iteration, which sees nothing later, and the first sector. From then on
-// writes add to it themselves.
+// count counts a workspace while it is written to.
 func (c *census) count(ctx context.Context, ws damocles.Workspace) error {
+	walk := &censusWalk{ws: ws, written: map[string]bool{}}
 	c.mu.Lock()
-	begun := sync.OnceFunc(c.mu.Unlock)
-	defer begun()
-	found := map[string]int{}
+	c.walk = walk
 	for at := range c.sectors { // what was written before this count began is in it
 		if at.Workspace == ws {
 			delete(c.sectors, at)
 		}
 	}
+	c.mu.Unlock()
 	err := c.home.Each(ctx, ws, nil, func(kv damocles.KV) error {
-		begun()
 		state, err := readKV(kv)
-		found[stateWord(ws, state, err)]++
+		word := stateWord(ws, state, err)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		walk.last = kv.Key
+		if !walk.written[kv.Key] {
+			c.sectors[Count{Workspace: ws, State: word}]++
+		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	begun()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for state, n := range found {
-		c.sectors[Count{Workspace: ws, State: state}] += n
-	}
-	return nil
+	c.walk = nil
+	return err
 }
 
 func stateWord(ws damocles.Workspace, s *damocles.SectorState, err error) string {
@@ -116,17 +158,30 @@ func (c *census) counting(changes []damocles.Change, apply func() error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := apply(); err != nil {
+		c.again = true
 		return err
 	}
 	for _, change := range changes {
 		for _, ws := range []damocles.Workspace{damocles.Online, damocles.Offline} {
 			if change.Store == ws.Collection() {
-				c.add(ws, change.Before, -1)
+				if !c.ahead(ws, change.Key) {
+					c.add(ws, change.Before, -1)
+				}
 				c.add(ws, change.After, +1)
 			}
 		}
 	}
 	return nil
+}
+
+// ahead says whether what a key held is not counted yet, and leaves it to the
+// writes from now on.
+func (c *census) ahead(ws damocles.Workspace, key string) bool {
+	if c.walk == nil || c.walk.ws != ws || key <= c.walk.last || c.walk.written[key] {
+		return false
+	}
+	c.walk.written[key] = true
+	return true
 }
 
 func (c *census) add(ws damocles.Workspace, value []byte, n int) {

@@ -42,7 +42,7 @@ func selects(job int) func(*damocles.SectorState) bool {
 // does. likely, if not nil, spares the reading of a record that cannot be wanted.
 func (d *Daemon) elements(ws damocles.Workspace, likely func([]byte) bool, wanted func(*damocles.SectorState) bool) serve.Elements {
 	return func(ctx context.Context, emit func(json.RawMessage) error) error {
-		return d.each(ctx, ws, likely, func(s *damocles.SectorState) error {
+		return spoken(d.each(ctx, ws, likely, func(s *damocles.SectorState) error {
 			if !wanted(s) {
 				return nil
 			}
@@ -51,7 +51,7 @@ func (d *Daemon) elements(ws damocles.Workspace, likely func([]byte) bool, wante
 				return err
 			}
 			return emit(raw)
-		})
+		}))
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+	"golang.org/x/sys/unix"
 
 	"damocles-manager/internal/durable"
 	"damocles-manager/internal/fault"
@@ -33,6 +36,12 @@ const (
 	// mongoPage is how many records are asked for at once, and mongoKeys how many
 	// keys.
 	mongoPage, mongoKeys = 256, 4096
+	// mongoPageBytes ends a page early, so that large records do not fill the
+	// memory.
+	mongoPageBytes = 4 << 20
+	// mongoRecord is what a record may take: before and after go to the server in
+	// one document, of which the rest is left for its other parts.
+	mongoRecord = 16<<20 - 16<<10
 )
 
 // mongoEngine keeps each collection in a collection of the same name in a
@@ -52,6 +61,7 @@ type mongoEngine struct {
 	// collation says that the server knows collations. The order of bytes is
 	// then asked for by name, so that a collection's default does not matter.
 	collation bool
+	lock      *os.File // of the home, if it is open to write
 
 	mu   sync.Mutex      // of made
 	made map[string]bool // collections that are there, with transactions
@@ -78,7 +88,7 @@ func openMongo(ctx context.Context, dir string, cfg Config, opt Options) (*mongo
 		return nil, err
 	}
 	if err := m.connect(opt); err != nil {
-		return nil, err
+		return nil, errors.Join(err, m.unlock())
 	}
 	if err := m.greet(ctx, opt); err != nil {
 		return nil, errors.Join(m.fail(ctx, err), m.close())
@@ -98,6 +108,10 @@ func (m *mongoEngine) prepare(dir string, opt Options) error {
 	if lacks != "" {
 		return fault.New("set it there, as damocles-manager needs it, too", "%s: %s has no %s", m.config.path, m.config.section, lacks)
 	}
+	if why := badName(m.config.DatabaseName); why != "" {
+		return fault.New("correct it; damocles-manager would not start with it either",
+			"%s: DatabaseName %q in %s: %s", m.config.path, m.config.DatabaseName, m.config.section, why)
+	}
 	if opt.Write && !opt.DaemonStopped {
 		return fault.Refuse("stop damocles-manager on every machine that uses this MongoDB, then repeat the command with --daemon-stopped; or go through the running damocles-manager with --listen",
 			"the home %s keeps its data in MongoDB, which does not tell whether a damocles-manager is running", dir)
@@ -110,10 +124,51 @@ func (m *mongoEngine) prepare(dir string, opt Options) error {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) { // whose configuration is elsewhere
 		return fault.New("name an existing damocles-manager home with --home", "the home %s does not exist", dir)
 	}
-	if opt.Write { // journals go there
-		return durable.CheckOwner(dir)
+	if !opt.Write {
+		return nil
+	}
+	if err := durable.CheckOwner(dir); err != nil { // journals go there
+		return err
+	}
+	return m.lockHome(dir, opt)
+}
+
+// lockHome keeps other runs of this tool on this machine out, which would take
+// the journal of this one for one that was interrupted. damocles does not look.
+func (m *mongoEngine) lockHome(dir string, opt Options) error {
+	var err error
+	m.lock, err = lockDir(dir, unix.LOCK_EX)
+	if errors.Is(err, errHeld) {
+		by := "another process"
+		if pid := holder(dir); pid != 0 {
+			by = "process " + strconv.Itoa(pid)
+		}
+		return fault.Refuse("wait until it has ended; or stop it, or go through it with --listen, if it is a daemon",
+			"the home %s is in use by %s", dir, by)
+	}
+	if err != nil { // some file systems have no locks
+		opt.Log.Warn("the home cannot be locked", "error", err)
 	}
 	return nil
+}
+
+func (m *mongoEngine) unlock() error {
+	if m.lock == nil {
+		return nil
+	}
+	return m.lock.Close()
+}
+
+// badName says what is wrong with the name of a database: a server refuses it
+// late, and in its own words.
+func badName(name string) string {
+	if len(name) > 63 {
+		return "it is longer than 63 bytes"
+	}
+	if i := strings.IndexAny(name, "/\\. \"$\x00"); i >= 0 {
+		return fmt.Sprintf("MongoDB takes no %q in it", name[i])
+	}
+	return ""
 }
 
 func (m *mongoEngine) connect(opt Options) error {
@@ -153,9 +208,14 @@ func (m *mongoEngine) greet(ctx context.Context, opt Options) error {
 	var is struct {
 		SetName string `bson:"setName"`
 		Msg     string `bson:"msg"`
+		Primary *bool  `bson:"isWritablePrimary"`
 	}
 	if err := m.db.RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&is); err != nil {
 		return err
+	}
+	if is.Primary != nil && !*is.Primary { // the driver takes any, where the DSN says directConnection
+		return fault.Refuse("name all servers of the replica set in the DSN, or its primary, and leave directConnection out",
+			"the MongoDB at %s is not the primary: what it has may be old, and it takes no writes", m.hosts)
 	}
 	m.transactions = hasTransactions(is.SetName, is.Msg)
 	if m.transactions {
@@ -164,10 +224,10 @@ func (m *mongoEngine) greet(ctx context.Context, opt Options) error {
 	}
 	const notImplemented = 238
 	m.collation = true
-	_, err := m.page(ctx, CollectionMeta, bson.D{}, 1, false)
+	_, _, err := m.page(ctx, CollectionMeta, bson.D{}, 1, false)
 	if refused, ok := errors.AsType[mongo.CommandError](err); ok && refused.Code == notImplemented {
 		m.collation = false
-		_, err = m.page(ctx, CollectionMeta, bson.D{}, 1, false)
+		_, _, err = m.page(ctx, CollectionMeta, bson.D{}, 1, false)
 	}
 	if err != nil {
 		return err
@@ -192,7 +252,7 @@ func (m *mongoEngine) at(collection string) string {
 func (m *mongoEngine) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), mongoPatience)
 	defer cancel()
-	return m.fail(ctx, m.client.Disconnect(ctx))
+	return errors.Join(m.fail(ctx, m.client.Disconnect(ctx)), m.unlock())
 }
 
 func (m *mongoEngine) find(ctx context.Context, collection string, keys []string, fn func(string, []byte)) error {
@@ -252,7 +312,7 @@ func (m *mongoEngine) each(ctx context.Context, collection, prefix string, value
 	}
 	last, first := "", true
 	for {
-		docs, err := m.page(ctx, collection, keyRange(prefix, last, first), size, values)
+		docs, more, err := m.page(ctx, collection, keyRange(prefix, last, first), size, values)
 		if err != nil {
 			return m.fail(ctx, err)
 		}
@@ -273,24 +333,29 @@ func (m *mongoEngine) each(ctx context.Context, collection, prefix string, value
 				return err
 			}
 		}
-		if len(docs) < size {
+		if !more {
 			return nil
 		}
 	}
 }
 
-func (m *mongoEngine) page(ctx context.Context, collection string, filter bson.D, size int, values bool) ([]bson.Raw, error) {
+// page returns up to size documents, and whether there may be more.
+func (m *mongoEngine) page(ctx context.Context, collection string, filter bson.D, size int, values bool) (docs []bson.Raw, more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, mongoOperation)
 	defer cancel()
 	opt := m.options().SetProjection(fields(values)).SetSort(bson.D{{Key: "_id", Value: 1}}).
 		SetLimit(int64(size)).SetBatchSize(int32(size))
 	cursor, err := m.db.Collection(collection).Find(ctx, filter, opt)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var docs []bson.Raw
-	err = cursor.All(ctx, &docs)
-	return docs, err
+	defer cursor.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it was only read
+	bytes := 0
+	for bytes < mongoPageBytes && cursor.Next(ctx) {
+		docs = append(docs, slices.Clone(cursor.Current))
+		bytes += len(cursor.Current)
+	}
+	return docs, len(docs) == size || bytes >= mongoPageBytes, cursor.Err()
 }
 
 func (m *mongoEngine) options() *options.FindOptionsBuilder {

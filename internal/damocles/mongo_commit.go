@@ -22,6 +22,9 @@ func (m *mongoEngine) commit(ctx context.Context, collection string, changes []C
 		if !utf8.ValidString(c.Key) {
 			return 0, fmt.Errorf("key %q is no text, and MongoDB takes no other", c.Key)
 		}
+		if size := len(c.Before) + len(c.After) + 3*len(c.Key); size > mongoRecord {
+			return 0, fmt.Errorf("key %q: its value before and after takes %d bytes, and MongoDB takes %d", c.Key, size, mongoRecord)
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, mongoOperation)
 	defer cancel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -33,6 +34,9 @@ func (m *mongoEngine) fail(ctx context.Context, err error) error {
 	case unknownCommit(err):
 		return fault.New("repeat the command: it looks at the database again, and writes what is not there",
 			"MongoDB at %s did not say whether it wrote the transaction: %s", m.hosts, text)
+	case electing(err):
+		return fault.New("wait until the replica set has a primary, then repeat the command: it looks at the database again, and writes what is not there",
+			"the MongoDB at %s changed its primary meanwhile: %s", m.hosts, text)
 	case gone(err):
 		return fault.New("see that MongoDB is up and can be reached from here, then repeat the command: it goes on where this one ended",
 			"the connection to MongoDB at %s failed: %s", m.hosts, text)
@@ -49,6 +53,14 @@ func denied(err error) bool {
 		return true
 	}
 	return strings.Contains(err.Error(), "auth error") || strings.Contains(err.Error(), "unable to authenticate")
+}
+
+// electing says whether another server is, or is to become, the primary.
+func electing(err error) bool {
+	const primarySteppedDown, shutdown, notWritable, interrupted, notPrimary, notPrimaryOrSecondary = 189, 91, 10107, 11602, 13435, 13436
+	server, ok := errors.AsType[mongo.ServerError](err)
+	return ok && slices.ContainsFunc(
+		[]int{primarySteppedDown, shutdown, notWritable, interrupted, notPrimary, notPrimaryOrSecondary}, server.HasErrorCode)
 }
 
 func unknownCommit(err error) bool {

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -16,26 +18,28 @@ type sized interface {
 	size(ctx context.Context, collection string) (uint64, error)
 }
 
-// Sizes returns how many bytes the collections take on disk; those that are not
-// there, or whose database does not tell, are left out.
+// mongoSize is how long a server is waited for that is asked for a size.
+const mongoSize = 3 * time.Second
+
+// Sizes returns how many bytes the collections take on disk. Those that are not
+// there are left out, and all of a database that does not tell. The first error
+// ends it: the others would take as long and say the same.
 func (h *Home) Sizes(ctx context.Context) (map[string]uint64, error) {
 	known, ok := h.engine.(sized)
 	if !ok {
 		return nil, nil
 	}
 	out := map[string]uint64{}
-	var errs []error
 	for _, name := range collections() {
 		size, err := known.size(ctx, name)
 		if err != nil {
-			errs = append(errs, err)
-			continue
+			return out, err
 		}
 		if size > 0 {
 			out[name] = size
 		}
 	}
-	return out, errors.Join(errs...)
+	return out, nil
 }
 
 // size adds up the files: what Badger says itself is a minute old.
@@ -54,16 +58,25 @@ func (b *badgerEngine) size(_ context.Context, collection string) (uint64, error
 }
 
 func (m *mongoEngine) size(ctx context.Context, collection string) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, mongoSize)
+	defer cancel()
 	var stats struct {
 		StorageSize    float64 `bson:"storageSize"`
 		TotalIndexSize float64 `bson:"totalIndexSize"`
 	}
 	err := m.db.RunCommand(ctx, bson.D{{Key: "collStats", Value: collection}}).Decode(&stats)
-	if errors.Is(err, mongo.ErrNoDocuments) {
+	if server, ok := errors.AsType[mongo.ServerError](err); ok && slices.ContainsFunc(noSize(), server.HasErrorCode) {
 		return 0, nil
 	}
 	if err != nil {
 		return 0, m.fail(ctx, err)
 	}
 	return uint64(stats.StorageSize + stats.TotalIndexSize), nil
+}
+
+// noSize are the codes of a server that has no such collection, no such command,
+// or does not tell this user.
+func noSize() []int {
+	const noNamespace, noCommand, notImplemented, unauthorized = 26, 59, 238, 13
+	return []int{noNamespace, noCommand, notImplemented, unauthorized}
 }

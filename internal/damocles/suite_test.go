@@ -37,9 +37,8 @@ func TestSuiteMongo(t *testing.T) {
 					cfg := damocles.Config{Common: damocles.CommonConfig{DB: damocles.DBConfig{
 						Driver: "mongo", Mongo: damocles.MongoConfig{DSN: rpc.Token("mongodb://" + m.Addr), DatabaseName: "db"},
 					}}}
-					dir := t.TempDir()
-					return func() *damocles.Home {
-						h, err := damocles.OpenHome(t.Context(), dir, cfg, damocles.Options{Write: true, DaemonStopped: true})
+					return func() *damocles.Home { // as on several machines
+						h, err := damocles.OpenHome(t.Context(), t.TempDir(), cfg, damocles.Options{Write: true, DaemonStopped: true})
 						if err != nil {
 							t.Fatal(err)
 						}
