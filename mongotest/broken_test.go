@@ -106,12 +106,33 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 		{"no scheme", "hans:geheim@127.0.0.1:1", "correct it", 1},
 		{"unescaped", "mongodb://hans:ge@heim/geheim@127.0.0.1:1/", "correct it", 1},
 		{"bad option", "mongodb://hans:geheim@127.0.0.1:1/?connectTimeoutMS=geheim", "correct it", 1},
+		{"no @", "mongodb://hans:geheim/", "correct it", 1},
+		{"no @ and no port", "mongodb://hans:geheim,hans:ge%40heim?x=y", "correct it", 1},
+		{"no such option", "mongodb://hans:geheim@127.0.0.1:1/?password=geheim&authMechanism=geheim", "correct it", 1},
+		{"no such file", "mongodb://hans:geheim@127.0.0.1:1/?tls=true&tlsCAFile=/none&tlsCertificateKeyFilePassword=geheim", "correct it", 1},
+		{"an @ that is not written %40, and a second :", "mongodb://x:y@hans:geheim/", "correct it", 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t, test.dsn)
 			secrets := []string{"hans", "geheim", "ge@heim", "ge%40heim"}
 			w.sectors("list", "--verbose").exits(test.code).says("error: ", "hint:  ", test.says).never(secrets...)
 			w.importing("--daemon-stopped", "--verbose").exits(test.code).says(test.says).never(secrets...)
+			w.run("daemon", "run", "--listen", "127.0.0.1:0", "--daemon-stopped", "--verbose").says("error: ", "hint:  ").never(secrets...)
 		})
+	}
+	// A configuration that is no TOML, or has something else where the DSN is.
+	for _, dsn := range []string{
+		"mongodb://hans:geheim@h/", `"mongodb://hans:geheim@h/`, `"mongodb://hans:ge\qheim@h/"`, `["mongodb://hans:geheim@h/"]`, "'mongodb://hans:geheim@h/'\nDSN='geheim'",
+		`{ hans = "geheim" }`, `"mongodb://hans:geheim@h/" "geheim"`,
+	} {
+		w := newWorld(t, "")
+		w.configure("[Common.DB]\nDriver = \"mongo\"\n[Common.DB.Mongo]\nDatabaseName = \"d\"\nDSN = " + dsn + "\n")
+		for _, args := range [][]string{
+			{"util", "sealer", "sectors", "list", "--verbose"}, {"daemon", "run", "--listen", "127.0.0.1:0", "--daemon-stopped", "--verbose"},
+		} {
+			if r := w.run(args...).says("error: ", "hint:  ").never("hans", "geheim", "qheim", "goroutine"); r.code == 0 {
+				t.Errorf("%s: exit code 0", dsn)
+			}
+		}
 	}
 }

@@ -47,7 +47,7 @@ type census struct {
 
 const (
 	// recount is how long a count that failed waits for the next one.
-	recount = 5 * time.Second
+	recount = 2 * time.Second
 	// recountWrites is how long one waits after a write that failed: others may.
 	recountWrites = time.Minute
 )

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -132,12 +133,31 @@ func dsnSecrets(dsn string) []string {
 		add(user)
 		rest = rest[at+1:]
 	}
+	for _, secret := range noHosts(rest) {
+		add(secret)
+	}
 	_, query, _ := strings.Cut(rest, "?")
 	for option := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(option, "=")
 		name = strings.ToLower(name)
 		if strings.Contains(name, "password") || strings.Contains(name, "properties") {
 			add(value)
+		}
+	}
+	return found
+}
+
+// noHosts are the parts of what stands in the place of the servers and cannot be
+// one, such as a user and a password that no server follows: the driver says it.
+func noHosts(rest string) []string {
+	var found []string
+	if end := strings.IndexAny(rest, "/?"); end >= 0 {
+		rest = rest[:end]
+	}
+	for host := range strings.SplitSeq(rest, ",") {
+		name, port, ok := strings.Cut(host, ":")
+		if _, err := strconv.ParseUint(port, 10, 16); ok && err != nil && !strings.HasPrefix(host, "[") {
+			found = append(found, port, name)
 		}
 	}
 	return found

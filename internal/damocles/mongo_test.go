@@ -1,9 +1,11 @@
 package damocles
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -169,6 +171,128 @@ func TestMongoCancelledInPortion(t *testing.T) {
 	}
 }
 
+// What is not the primary may be old. The driver takes it where the DSN says so.
+func TestMongoSecondary(t *testing.T) {
+	m := testkit.NewMongo(t, true)
+	m.Answer(func(c testkit.MongoCommand) bson.D {
+		if c.Name != "hello" && !strings.EqualFold(c.Name, "isMaster") {
+			return nil
+		}
+		return bson.D{
+			{Key: "ok", Value: 1}, {Key: "isWritablePrimary", Value: false}, {Key: "ismaster", Value: false}, {Key: "secondary", Value: true},
+			{Key: "setName", Value: "rs"}, {Key: "hosts", Value: bson.A{m.Addr}}, {Key: "me", Value: m.Addr}, {Key: "minWireVersion", Value: 0},
+			{Key: "maxWireVersion", Value: 21}, {Key: "maxBsonObjectSize", Value: 16 << 20}, {Key: "maxMessageSizeBytes", Value: 48000000},
+			{Key: "maxWriteBatchSize", Value: 100000}, {Key: "logicalSessionTimeoutMinutes", Value: 30},
+		}
+	})
+	for _, opt := range []Options{{}, {Write: true, DaemonStopped: true}} {
+		_, err := OpenHome(t.Context(), t.TempDir(), mongoConfig("mongodb://"+m.Addr+"/?directConnection=true", "db"), opt)
+		if fault.KindOf(err) != fault.Refused || !strings.Contains(err.Error(), "is not the primary") {
+			t.Errorf("write %v: got %v", opt.Write, err)
+		}
+	}
+}
+
+// One run of this tool at a time writes: another would take its journal for one
+// that was interrupted.
+func TestMongoOneWriter(t *testing.T) {
+	m := testkit.NewMongo(t, true)
+	dir, opt := t.TempDir(), Options{Write: true, DaemonStopped: true}
+	open := func(opt Options) (*Home, error) {
+		return OpenHome(t.Context(), dir, mongoConfig("mongodb://"+m.Addr, "db"), opt)
+	}
+	first, err := open(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("the home %s is in use by process %d", dir, os.Getpid())
+	if _, err := open(opt); fault.KindOf(err) != fault.Refused || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	looking, err := open(Options{})
+	if err != nil {
+		t.Fatalf("to read: %v", err)
+	}
+	closeHome(t, looking)
+	closeHome(t, first)
+	// One that cannot be opened does not keep the lock.
+	for _, dsn := range []string{"mongodb://127.0.0.1:1/", "mongodb://h:x/"} {
+		_, err := OpenHome(t.Context(), dir, mongoConfig(dsn, "db"), Options{Write: true, DaemonStopped: true, Patience: 50 * time.Millisecond})
+		if err == nil {
+			t.Errorf("%s was opened", dsn)
+		}
+	}
+	again, err := open(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeHome(t, again)
+}
+
+// Pages of large records end early, and are asked for from there.
+func TestMongoLargeRecords(t *testing.T) {
+	m := testkit.NewMongo(t, true)
+	h := openMongoHome(t, m)
+	var changes []Change
+	for i := range 7 {
+		changes = append(changes, Change{CollectionCommon, fmt.Sprint(i), nil, bytes.Repeat([]byte{'x'}, 3<<20)})
+	}
+	apply(t, h, changes...)
+	before := len(m.Sent("find"))
+	var got []string
+	err := h.Scan(t.Context(), CollectionCommon, "", func(key string, value []byte) error {
+		if len(value) != 3<<20 {
+			t.Errorf("%s has %d bytes", key, len(value))
+		}
+		got = append(got, key)
+		return nil
+	})
+	if want := []string{"0", "1", "2", "3", "4", "5", "6"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if asked := len(m.Sent("find")) - before; asked != 4 {
+		t.Errorf("asked %d times, want 4", asked)
+	}
+	large := Change{CollectionCommon, "large", nil, make([]byte, 16<<20)}
+	sent := len(m.Sent("update"))
+	if err := h.Apply(t.Context(), []Change{large}); err == nil || !strings.Contains(err.Error(), `"large"`) || !strings.Contains(err.Error(), "MongoDB takes") {
+		t.Errorf("got %v", err)
+	}
+	if len(m.Sent("update")) != sent {
+		t.Error("it was sent")
+	}
+}
+
+// A size that the server does not tell is left out; an error ends the asking.
+func TestMongoSizes(t *testing.T) {
+	m := testkit.NewMongo(t, true)
+	h := openMongoHome(t, m)
+	for name, test := range map[string]struct {
+		answer bson.D
+		want   uint64
+		fails  bool
+	}{
+		"told":           {bson.D{{Key: "ok", Value: 1}, {Key: "storageSize", Value: 4096}, {Key: "totalIndexSize", Value: int64(8192)}}, 12288, false},
+		"no collection":  {testkit.MongoError(26, "ns does not exist"), 0, false},
+		"no command":     {testkit.MongoError(59, "no such command"), 0, false},
+		"may not":        {testkit.MongoError(13, "not authorized"), 0, false},
+		"something else": {testkit.MongoError(8, "what"), 0, true},
+	} {
+		asked := 0
+		m.Answer(func(c testkit.MongoCommand) bson.D {
+			if c.Name != "collStats" {
+				return nil
+			}
+			asked++
+			return test.answer
+		})
+		got, err := h.Sizes(t.Context())
+		if got[CollectionMeta] != test.want || (err != nil) != test.fails || (len(got) == 0) != (test.want == 0) || test.fails && asked != 1 {
+			t.Errorf("%s: got %v, %v, asked %d times", name, got, err, asked)
+		}
+	}
+}
+
 // What a server says it wrote, and does not have, is not taken for written.
 func TestMongoWriteLost(t *testing.T) {
 	m := testkit.NewMongo(t, false)
@@ -209,8 +333,10 @@ func TestMongoStandsAlone(t *testing.T) {
 	wantValue(t, h, CollectionCommon, "a", []byte("theirs"))
 	wantValue(t, h, CollectionCommon, "b", []byte("b"))
 	for _, c := range m.Sent("update", "find", "delete") {
-		if _, err := c.Body.LookupErr("autocommit"); err == nil {
-			t.Errorf("a transaction: %s", c.Body)
+		for _, field := range []string{"autocommit", "txnNumber"} { // such a server takes neither
+			if _, err := c.Body.LookupErr(field); err == nil {
+				t.Errorf("%s: %s", field, c.Body)
+			}
 		}
 	}
 }
@@ -255,6 +381,9 @@ func TestMongoRefuses(t *testing.T) {
 		{"not said to be stopped", home, nowhere, "db", opt, fault.Refused, "does not tell whether a damocles-manager is running", "--daemon-stopped"},
 		{"no DSN", home, "", "db", stopped, fault.Failed, "[Common.DB.Mongo] has no DSN", "set it"},
 		{"no database", home, nowhere, "", stopped, fault.Failed, "has no DatabaseName", "set it"},
+		{"a database's name", home, nowhere, "a.b", stopped, fault.Failed, `takes no '.'`, "correct"},
+		{"a database's name with a space", home, nowhere, "a b", reading, fault.Failed, `takes no ' '`, "correct"},
+		{"a database's name that is too long", home, nowhere, strings.Repeat("a", 64), reading, fault.Failed, "longer than 63", "correct"},
 		{"no home", filepath.Join(home, "none"), nowhere, "db", stopped, fault.Failed, "does not exist", "--home"},
 		{"no server", home, nowhere, "db", stopped, fault.Failed, "MongoDB at 127.0.0.1:1", "is up"},
 		{"no server to read", home, nowhere, "db", reading, fault.Failed, "MongoDB at 127.0.0.1:1", "is up"},
@@ -341,6 +470,8 @@ func TestMongoErrors(t *testing.T) {
 		{mongo.CommandError{Labels: []string{"NetworkError"}, Message: "connection(h:1) incomplete read of message header: EOF"}, "failed", "is up"},
 		{context.DeadlineExceeded, "failed", "is up"},
 		{mongo.CommandError{Code: 50, Message: "no", Labels: []string{"UnknownTransactionCommitResult"}}, "did not say", "writes what is not there"},
+		{mongo.CommandError{Code: 189, Message: "Primary stepped down"}, "changed its primary", "has a primary"},
+		{mongo.BulkWriteException{WriteConcernError: &mongo.WriteConcernError{Code: 91, Message: "shutdown"}}, "changed its primary", "has a primary"},
 		{mongo.CommandError{Code: 10334, Message: "BSONObj size is invalid"}, "BSONObj", "log"},
 		{errors.New("geheim hans\nsecond line"), "*** ***", "log"},
 	} {
@@ -367,6 +498,10 @@ func TestScrub(t *testing.T) {
 		{"mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:tok%2Fen&x=y", "AWS_SESSION_TOKEN:tok/en y", "*** y"},
 		{"mongodb://h/?tlsCertificateKeyFilePassword=pass", "pass", "***"},
 		{"mongodb://h:1/", "dial h:1", "dial h:1"},
+		{"mongodb://user:secret", `invalid host "": parsing "secret"`, `invalid host "": parsing "***"`},
+		{"mongodb://h:1,user:secret/", "user secret h 1", "*** *** h 1"},
+		{"mongodb://a:b@user:secret?x=y", "user secret", "*** ***"},
+		{"mongodb://[::1]:1/", "dial [::1]:1", "dial [::1]:1"},
 	} {
 		if got := scrub(rpc.Token(test.dsn), test.text); got != test.want {
 			t.Errorf("%s: got %q, want %q", test.dsn, got, test.want)
