@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 		"lotus":            stub,
 		"venus-wallet":     stub,
 		"systemctl":        stub,
+		"curl":             curl,
 		"world-prune":      prune,
 	})
 }

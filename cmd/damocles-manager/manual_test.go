@@ -15,7 +15,8 @@ import (
 // translations.
 var chapters = []string{
 	"docs/lotus-to-damocles.md", "docs/damocles-to-lotus.md",
-	"docs/zh/lotus-to-damocles.md", "docs/zh/damocles-to-lotus.md", "docs/zh/README.md",
+	"docs/daemon.md",
+	"docs/zh/lotus-to-damocles.md", "docs/zh/damocles-to-lotus.md", "docs/zh/daemon.md", "docs/zh/README.md",
 	"README.md",
 }
 
@@ -178,7 +179,7 @@ func (w *reader) runBlock(at string, b block, readme bool) (int, string) {
 }
 
 // known are the programs that a block may begin with.
-var known = []string{"damocles-manager", "lotus-miner", "lotus", "venus-wallet", "systemctl", "cp"}
+var known = []string{"damocles-manager", "lotus-miner", "lotus", "venus-wallet", "systemctl", "curl", "cp", "rm"}
 
 func program(command string) string { return strings.Fields(command)[0] }
 
@@ -226,7 +227,7 @@ func compareOutput(block, printed string) error {
 // The translation has the same commands, configurations and outputs in the same
 // order, under as many headings.
 func TestManualInChinese(t *testing.T) {
-	for _, name := range []string{"lotus-to-damocles.md", "damocles-to-lotus.md"} {
+	for _, name := range []string{"lotus-to-damocles.md", "damocles-to-lotus.md", "daemon.md"} {
 		en, zh := blocksOf(t, "../../docs/"+name), blocksOf(t, "../../docs/zh/"+name)
 		if len(en) != len(zh) {
 			t.Fatalf("%s: %d blocks in English, %d in Chinese", name, len(en), len(zh))

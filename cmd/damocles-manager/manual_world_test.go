@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -30,6 +31,7 @@ import (
 // What the manual says, and what stands for it here.
 const (
 	chainInManual = "/ip4/127.0.0.1/tcp/1234/http"
+	serveInManual = "127.0.0.1:1789"
 	worldVar      = "MANUAL_WORLD"  // the directory of the world, for the stand-ins
 	listenVar     = "MANUAL_LISTEN" // where the world's damocles-manager listens
 )
@@ -47,6 +49,7 @@ type reader struct {
 	chain    *testkit.Server
 	services map[string]func() // those that run, and how to end each
 	listen   string            // where the running damocles-manager listens
+	unit     string            // what the unit damocles-manager runs; empty for the original's stand-in
 	env      []string
 }
 
@@ -94,6 +97,13 @@ var worlds = map[string]func(w *reader){
 	},
 	// the sealing has been waited for, and what is lost or terminated is gone
 	"sealed": func(w *reader) { w.seal() },
+	// damocles's home without a program that serves it; the unit damocles-manager is our own
+	"served": func(w *reader) {
+		w.fresh()
+		w.fixture("damocles-home", "root/.damocles-manager")
+		w.must(os.MkdirAll(w.path("storage/store-1"), 0o755))
+		w.unit = "damocles-manager daemon run --chain " + chainInManual
+	},
 	// both, stopped, with a chain node in the environment
 	"readme": func(w *reader) {
 		w.fresh()
@@ -167,6 +177,7 @@ func (w *reader) fresh() {
 	w.stopAll()
 	w.pruned.Store(false)
 	w.only.Store("")
+	w.unit = ""
 	w.dir = memoryDir(w.t)
 	for _, dir := range []string{"root", "backup", "running"} {
 		w.must(os.Mkdir(w.path(dir), 0o755))
@@ -312,16 +323,16 @@ func (w *reader) run(command string) (int, string) {
 	if w.dir == "" {
 		w.t.Fatal("the document says no world before its first command")
 	}
+	if strings.HasPrefix(command, "damocles-manager ") && strings.Contains(command, " daemon run") {
+		return w.serve(command)
+	}
 	command = strings.NewReplacer(
-		chainInManual, w.chain.Multiaddr(),
+		serveInManual, w.serving(), chainInManual, w.chain.Multiaddr(),
 		" /storage/", " "+w.path("storage")+"/", "=/storage/", "="+w.path("storage")+"/",
 		" /root/", " "+w.path("root")+"/", "=/root/", "="+w.path("root")+"/",
 		" /backup/", " "+w.path("backup")+"/",
 	).Replace(command)
-	listen := w.listen
-	if listen == "" {
-		listen = w.nowhere
-	}
+	listen := w.serving()
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
@@ -333,9 +344,21 @@ func (w *reader) run(command string) (int, string) {
 		w.t.Fatal(err)
 	}
 	w.follow()
-	text := strings.NewReplacer(w.dir+"/", "/", w.chain.Multiaddr(), chainInManual, hostOf(w.chain), "127.0.0.1:1234", listen, "127.0.0.1:1789").Replace(string(out))
-	text = lotusAddr.ReplaceAllString(text, "the lotus-miner at http://127.0.0.1:2345")
-	return cmd.ProcessState.ExitCode(), text
+	return cmd.ProcessState.ExitCode(), w.asInManual(string(out))
+}
+
+// serving is where the running damocles-manager listens, or where nobody does.
+func (w *reader) serving() string {
+	if w.listen == "" {
+		return w.nowhere
+	}
+	return w.listen
+}
+
+// asInManual puts the manual's names for this world's.
+func (w *reader) asInManual(text string) string {
+	text = strings.NewReplacer(w.dir+"/", "/", w.chain.Multiaddr(), chainInManual, hostOf(w.chain), "127.0.0.1:1234", w.serving(), serveInManual).Replace(text)
+	return lotusAddr.ReplaceAllString(text, "the lotus-miner at http://127.0.0.1:2345")
 }
 
 // guess starts or stops lotus-miner for a document that does not say its world:
@@ -359,11 +382,13 @@ func toolOrMain() {
 	if listen == "" {
 		main()
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	env := cli.Env{
 		Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Listen: listen,
 		Terminal: term.IsTerminal(int(os.Stderr.Fd())),
 	}
-	os.Exit(cli.Run(context.Background(), env, os.Args[1:]))
+	os.Exit(cli.Run(ctx, env, os.Args[1:]))
 }
 
 // follow starts and stops what systemctl was told to.
@@ -392,9 +417,14 @@ func (w *reader) stopAll() {
 func (w *reader) start(name string) {
 	w.t.Helper()
 	w.must(os.WriteFile(w.path("running/"+name), nil, 0o600))
-	if name == "lotus-miner" {
+	switch {
+	case name == "lotus-miner":
 		w.services[name] = w.startLotus()
-	} else {
+	case w.unit != "":
+		if code, text := w.serve(w.unit); code != 0 {
+			w.t.Fatalf("$ %s\n%s[exit %d]", w.unit, text, code)
+		}
+	default:
 		w.services[name] = w.startDamocles()
 	}
 }

@@ -68,6 +68,12 @@ func mayExit(cmd *cobra.Command, code int) bool {
 		return true
 	case strings.HasPrefix(path, "completion"):
 		return false
+	case path == "daemon init": // it is done before anybody could interrupt it
+		return code == exitRefused
+	case path == "daemon run": // a signal is how it ends; only before it serves it is 130
+		return code == exitRefused || code == exitInterrupted
+	case path == "demo":
+		return code == exitInterrupted
 	case code == exitCheck:
 		return path == "util sealer sectors check"
 	case code == exitIncomplete:

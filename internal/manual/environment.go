@@ -25,6 +25,9 @@ func environment() []variable {
 	home := func(cmd *cobra.Command) bool {
 		return flag("home")(cmd) && (!cmd.HasParent() || cmd.Parent().Name() != "completion")
 	}
+	listen := func(cmd *cobra.Command) bool { // that of daemon run is where to serve
+		return flag("listen")(cmd) && cmd.Name() != "run"
+	}
 	return []variable{
 		{"DAMOCLES_PATH, VENUS_SECTOR_MANAGER_PATH, VSM_PATH",
 			"the damocles-manager home where --home is not given; the first that is set counts. " +
@@ -41,6 +44,11 @@ func environment() []variable {
 			"the chain node, with its token, as TOKEN:MULTIADDR, where --chain is not given; --without-chain leaves it aside",
 			flag("chain")},
 		{"HOME", "what ~ stands for at the beginning of a path", home},
+		{"DAMOCLES_LISTEN", "the address of the running damocles-manager where --listen is not given; none works on the home directly. The default is :1789",
+			listen},
+		{"TMPDIR", "where the demo makes its directory; the default is /tmp", func(cmd *cobra.Command) bool {
+			return cmd.Name() == "demo" || !cmd.HasParent()
+		}},
 		{"GOMEMLIMIT", "the memory that the program keeps to, as 512MiB; the default is 160MiB, and 88MiB to export files", home},
 	}
 }
