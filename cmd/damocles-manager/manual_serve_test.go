@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -99,7 +100,7 @@ func get(args []string, out io.Writer) (int, error) {
 	method := http.MethodGet
 	if body != "" {
 		method = http.MethodPost
-		header.Set("Content-Type", "application/x-www-form-urlencoded") // as the real one does
+		header.Set("Content-Type", cmp.Or(header.Get("Content-Type"), "application/x-www-form-urlencoded")) // as the real one does
 	}
 	req, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {

@@ -179,6 +179,7 @@ func (w *reader) fresh() {
 	w.only.Store("")
 	w.unit = ""
 	w.dir = memoryDir(w.t)
+	w.t.Cleanup(w.stopAll) // before the directory goes
 	for _, dir := range []string{"root", "backup", "running"} {
 		w.must(os.Mkdir(w.path(dir), 0o755))
 	}
