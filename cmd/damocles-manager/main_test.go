@@ -48,6 +48,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("LOTUS", miner.Multiaddr())
 			env.Setenv("CHAIN", node.URL)
 			env.Setenv("DAEMON", freeAddress(t))
+			env.Setenv("DAMOCLES_LISTEN", deadAddr(t)) // whatever listens at :1789 here is none of these sessions'
 			return errors.Join(
 				os.CopyFS(filepath.Join(env.WorkDir, ".lotusminer"), os.DirFS(filepath.Join(fixtures, "lotusminer"))),
 				os.CopyFS(filepath.Join(env.WorkDir, "sealed-by-damocles"), os.DirFS(filepath.Join(fixtures, "damocles-home"))),

@@ -128,7 +128,7 @@ func (r *running) talk(body string) string {
 		r.w.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if err := conn.WriteMessage(websocket.TextMessage, []byte(body)); err != nil {
 		r.w.t.Fatal(err)
 	}
