@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -186,6 +187,9 @@ func (c *Config) complete() error {
 		}
 		seen[store.Name] = true
 	}
+	// The original's own daemon init leaves an empty section in the file. It would
+	// take the directory that it is started in for a store; nobody means that.
+	c.Common.PersistStores = slices.DeleteFunc(c.Common.PersistStores, func(s StoreConfig) bool { return s.Path == "" && s.PluginName == "" })
 	return nil
 }
 

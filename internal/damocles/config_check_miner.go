@@ -41,8 +41,8 @@ func (c *configCheck) numbers(sector *tomlNode, key string) {
 		return
 	}
 	line := max(floor.line, bound.line)
-	if least > most {
-		c.fatal(line, key+".MaxNumber", fmt.Sprintf("it is %d, below %s, which is %d: no number would be left", most, name, least), "exchange the two")
+	if least > most { // some stop sealing so
+		c.tell(line, key+".MaxNumber", fmt.Sprintf("it is %d, below %s, which is %d: new sectors get no numbers", most, name, least), "raise MaxNumber, if there should be new sectors")
 	} else if least == most {
 		c.tell(line, key+".MaxNumber", fmt.Sprintf("it is %s itself, %d: new sectors get numbers above that, so none is left", name, least), "raise MaxNumber")
 	}

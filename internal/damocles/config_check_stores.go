@@ -152,8 +152,8 @@ func (c *configCheck) storePath(s *tomlNode, path, key string) {
 			"serve its sectors with that damocles-manager")
 		return
 	}
-	if path == "" {
-		c.fatal(line, key, "it is not set: the directory that the daemon is started in would be a store",
+	if path == "" { // so is the section that the original's daemon init leaves
+		c.tell(line, key, "it is not set: the section is left out here, and the original damocles-manager takes the directory that it is started in",
 			"set Path, or take the section out")
 		return
 	}

@@ -106,13 +106,13 @@ var badConfigs = []struct {
 	{"negative weight", store1 + "Weight = -1\n", 4, "Common.PersistStores[0].Weight", "negative", true},
 	{"negative miner", store1 + "AllowMiners = [-1]\n", 4, "Common.PersistStores[0].AllowMiners[0]", "negative", true},
 	{"too many tries", "[Common.Proving.WorkerProver]\nJobMaxTry = 5_000_000_000\n", 2, "Common.Proving.WorkerProver.JobMaxTry", "larger", true},
-	{"negative limit", "[Common.Proving]\nParallelCheckLimit = -1\n", 2, "Common.Proving.ParallelCheckLimit", "negative", true},
+	{"negative limit", "[Common.Proving]\nParallelCheckLimit = -1\n", 2, "Common.Proving.ParallelCheckLimit", "negative", false},
 	{"a huge number", "[[Miners]]\nActor = 99999999999999999999\n", 2, "Miners[0].Actor", "too large", true},
 	{"infinite factor", "[[Miners]]\nActor = 1\n[Miners.PoSt]\nGasOverEstimation = inf\n", 4, "Miners[0].PoSt.GasOverEstimation", "finite", true},
 	{"negative factor", "[[Miners]]\nActor = 1\n[Miners.PoSt]\nGasOverEstimation = -1.0\n", 4, "Miners[0].PoSt.GasOverEstimation", "negative", true},
-	{"MinNumber above MaxNumber", "[[Miners]]\nActor = 1\n[Miners.Sector]\nMaxNumber = 10\nMinNumber = 20\n", 5, "Miners[0].Sector.MaxNumber", "no number would be left", true},
+	{"MinNumber above MaxNumber", "[[Miners]]\nActor = 1\n[Miners.Sector]\nMaxNumber = 10\nMinNumber = 20\n", 5, "Miners[0].Sector.MaxNumber", "get no numbers", false},
 	{"MinNumber at MaxNumber", "[[Miners]]\nActor = 1\n[Miners.Sector]\nMinNumber = 10\nMaxNumber = 10\n", 5, "Miners[0].Sector.MaxNumber", "none is left", false},
-	{"InitNumber above MaxNumber", "[[Miners]]\nActor = 1\n[Miners.Sector]\nInitNumber = 20\nMaxNumber = 10\n", 5, "Miners[0].Sector.MaxNumber", "InitNumber", true},
+	{"InitNumber above MaxNumber", "[[Miners]]\nActor = 1\n[Miners.Sector]\nInitNumber = 20\nMaxNumber = 10\n", 5, "Miners[0].Sector.MaxNumber", "InitNumber", false},
 	// amounts and addresses
 	{"no amount", "[[Miners]]\nActor = 1\n[Miners.PoSt]\nGasFeeCap = \"cheap\"\n", 4, "Miners[0].PoSt.GasFeeCap", "no amount", true},
 	{"unknown unit", "[[Miners]]\nActor = 1\n[Miners.PoSt]\nGasFeeCap = \"5 gwei\"\n", 4, "Miners[0].PoSt.GasFeeCap", "unit", true},
@@ -132,8 +132,8 @@ var badConfigs = []struct {
 	{"a key of v0.5", "[[Miners]]\nActor = 1\n[Miners.Deal]\nEnabled = true\n", 3, "Miners[0].Deal", "no longer", false},
 	{"batches as they were", "[[Miners]]\nActor = 1\n[Miners.Commitment.Pre.Batch]\nEnabled = true\n", 4, "Miners[0].Commitment.Pre.Batch.Enabled", "no longer", false},
 	// stores
-	{"no path", "[[Common.PersistStores]]\nName = 'a'\n", 1, "Common.PersistStores[0].Path", "not set", true},
-	{"an empty section", "[[Common.PersistStores]]\n[Common.PersistStores.Meta]\n", 1, "Common.PersistStores[0].Path", "not set", true},
+	{"no path", "[[Common.PersistStores]]\nName = 'a'\n", 1, "Common.PersistStores[0].Path", "not set", false},
+	{"an empty section", "[[Common.PersistStores]]\n[Common.PersistStores.Meta]\n", 1, "Common.PersistStores[0].Path", "not set", false},
 	{"no such directory", "[[Common.PersistStores]]\nPath = '/s/none'\n", 2, "Common.PersistStores[0].Path", `no directory "/s/none"`, true},
 	{"a file", "[[Common.PersistStores]]\nPath = '/j/good/sectorstore.json'\n", 2, "Common.PersistStores[0].Path", "is no directory", true},
 	{"relative path", "[[Common.PersistStores]]\nPath = 's/1'\n", 2, "Common.PersistStores[0].Path", "not absolute", false},
@@ -294,6 +294,94 @@ func TestCheckConfigGood(t *testing.T) {
 	} {
 		if problems := checkConfig("x", []byte(text), testDisk.disk()); len(problems) > 0 {
 			t.Errorf("%q: got %+v", text, problems)
+		}
+	}
+}
+
+// What operators have in their files, after the public documentation of damocles
+// and venus, and notes of users: the original starts with each of these, so none
+// may be refused. Directories are those of the test's disk.
+func TestCheckConfigOfUsers(t *testing.T) {
+	for name, text := range map[string]string{
+		"as the original's daemon init leaves it": `# Default config:
+[Common]
+[Common.API]
+#Gateway = ["/ip4/{api_host}/tcp/{api_port}"]
+[[Common.PieceStores]]
+#Path = "{store_path}"
+[Common.PieceStores.Meta]
+#SomeKey = "SomeValue"
+[Common.PieceStorePreset]
+[Common.PieceStorePreset.Meta]
+[[Common.PersistStores]]
+#Name = "{store_name}"
+[Common.PersistStores.Meta]
+#SomeKey = "SomeValue"
+[Common.DB]
+[Common.DB.Badger]
+[Common.Proving]
+[Common.Proving.WorkerProver]
+JobMaxTry = 2
+HeartbeatTimeout = "15s"
+JobLifetime = "25h0m0s"
+[[Miners]]
+#Actor = 10086
+[Miners.Sector]
+[Miners.SnapUp.Retry]
+[Miners.Commitment.Pre.Batch]
+[Miners.PoSt]
+`,
+		"stores by scan, and the section of daemon init": "[Common]\nScanPersistStores = ['/j/*']\n[[Common.PersistStores]]\n[Common.PersistStores.Meta]\n",
+		"of v0.4": `[Common]
+  [Common.API]
+    Chain = "/ip4/127.0.0.1/tcp/3453"
+    Gateway = ["/ip4/127.0.0.1/tcp/45132"]
+[[Common.PersistStores]]
+  Name = "a"
+  Path = "/s/1"
+[[Miners]]
+  Actor = 33680
+  [Miners.SnapUp]
+    MessageConfidential = 15
+    ReleaseCondidential = 30
+  [Miners.Commitment.Pre]
+    Sender = "t1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za"
+  [Miners.Commitment.Pre.Batch]
+    Enabled = true
+    MaxFeeCap = "5 nanoFIL"
+  [Miners.Deal]
+    Enabled = true
+`,
+		"MongoDB of v0.5, off": "[Common.MongoKVStore]\nEnable = false\nDSN = \"mongodb://127.0.0.1:27017/?directConnection=true\"\nDatabaseName = \"test\"\n",
+		"addresses of nodes": `[Common.API]
+Chain = "https://api.node.glif.io/rpc/v1"
+Messager = "/dns/messager.example.org/tcp/443/https"
+Market = "/dns4/market.example.org/tcp/443/wss"
+Gateway = ["ws://10.0.0.3:45132", "eyJ.eyJ.sig:/dns4/gw.example.org/tcp/45132", "/ip6/::1/tcp/45132", "http://[::1]:3453", "/ip4/127.0.0.1/tcp/3453/ws"]
+`,
+		"amounts":               "[[Miners]]\nActor = 1\n[Miners.PoSt]\nGasFeeCap = '5nanofil'\nMaxFeeCap = '10 nfil'\nSenders = []\n[Miners.SnapUp]\nSender = ''\nGasFeeCap = '0'\n[Miners.Commitment.Pre.Batch]\nBatchCommitAboveBaseFee = 0\n",
+		"no bound as -1":        "[Common.Proving]\nParallelCheckLimit = -1\n[[Miners]]\nActor = 1\n[Miners.SnapUp.Retry]\nMaxAttempts = -1\n",
+		"no new sectors":        "[[Miners]]\nActor = 1\n[Miners.Sector]\nMinNumber = 2000\nMaxNumber = 1000\n",
+		"a store for two lists": store1 + "AllowMiners = [1]\n[[Common.PersistStores]]\nName = 'b'\nPath = '/s/1'\nAllowMiners = [2]\n",
+		"a plugin's store":      "[Common.Plugins]\nDir = '/root/plugins'\n[[Common.PersistStores]]\nName = 's3'\nPath = 'bucket/prefix'\nPlugin = ''\nPluginName = 's3store'\n",
+		"keys of a newer one":   "[Common.Proving]\nSomethingNew = 1\n[Miners2]\nX = 1\n",
+	} {
+		for _, p := range checkConfig("x", []byte(text), testDisk.disk()) {
+			if p.Fatal {
+				t.Errorf("%s is refused: %+v", name, p)
+			}
+		}
+		cfg, err := decodeConfig("x", []byte(text))
+		if err == nil {
+			err = cfg.complete()
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, s := range cfg.Common.PersistStores {
+			if s.Path == "" {
+				t.Errorf("%s: the directory of the process would be the store %q", name, s.Name)
+			}
 		}
 	}
 }

@@ -128,10 +128,13 @@ func (c *configCheck) node(n *tomlNode, key string) {
 	}
 }
 
-// integer checks a number of something: none of them makes sense below 0.
+// integer checks a number of something. None of them makes sense below 0, but
+// damocles starts with it, and takes most of them as if they were 0.
 func (c *configCheck) integer(n *tomlNode, key string) {
-	if _, err := n.natural(); err != nil {
+	if v, err := n.whole(); err != nil {
 		c.fatal(n.line, key, err.Error(), "write 0 or more")
+	} else if v < 0 {
+		c.tell(n.line, key, "the number is negative", "write 0 or more")
 	}
 }
 

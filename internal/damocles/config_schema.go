@@ -100,7 +100,7 @@ func persistStoreSchema() []configKey {
 	return []configKey{
 		{name: "Name", kind: kindText, example: `"store1"`, text: "default: the path. Sectors are found by it: do not change it later"},
 		{name: "Path", kind: kindPath, example: `"/mnt/store1"`, text: "an absolute path to a directory that exists"},
-		{name: "Strict", kind: kindBool, value: `false`, text: "only regular files count, no symbolic links"},
+		{name: "Strict", kind: kindBool, value: `false`, text: "what is no regular file is not read"},
 		{name: "ReadOnly", kind: kindBool, value: `false`, text: "no new sectors are put there"},
 		{name: "Weight", kind: kindUint, value: `1`, text: "its share of the new sectors; 0 counts as 1"},
 		{name: "AllowMiners", kind: kindActors, example: `[1000]`, text: "only these miners, by number; default: all"},

@@ -87,7 +87,7 @@ func feeSchema() []configKey {
 		{name: "GasOverEstimation", kind: kindFloat, value: `1.2`, text: "factor on the estimated gas"},
 		{name: "GasOverPremium", kind: kindFloat, value: `0.0`, text: "factor on the estimated premium; 0 for none"},
 		{name: "GasFeeCap", kind: kindFIL, value: `"5 nanoFIL"`, text: "for a unit of gas; write the unit, a bare number is in FIL"},
-		{name: "MaxFeeCap", kind: kindFIL, example: `""`, text: "older name of GasFeeCap"},
+		{name: "MaxFeeCap", kind: kindFIL, example: `""`, text: "older name of GasFeeCap; counts only where that is 0"},
 	}
 }
 

@@ -197,6 +197,63 @@ func TestPurgeFollowsNoLink(t *testing.T) {
 	}
 }
 
+// A directory that becomes a link between two steps of a purge: what the link
+// leads to has the right names and sizes, and stays.
+func TestPurgeWhileLinksAppear(t *testing.T) {
+	for name, swap := range map[string]func(w *world, e Entry) error{
+		"the cache directory": func(w *world, e Entry) error {
+			if err := os.Rename(e.path(sector.UpdateCache), filepath.Join(w.dir, "aside")); err != nil {
+				return err
+			}
+			to, _ := filepath.Rel(e.Dir(), w.a.Path(sector.UpdateCache, other))
+			return os.Symlink(to, e.path(sector.UpdateCache))
+		},
+		"the entry": func(w *world, e Entry) error {
+			if err := os.Rename(e.Dir(), filepath.Join(w.dir, "aside")); err != nil {
+				return err
+			}
+			fake := filepath.Join(w.a.Dir, "fake")
+			if err := os.Mkdir(fake, 0o755); err != nil {
+				return err
+			}
+			for _, k := range []sector.FileKind{sector.UpdateCache, sector.Sealed} {
+				to, _ := filepath.Rel(fake, w.a.Path(k, other))
+				if err := os.Symlink(to, filepath.Join(fake, k.String())); err != nil {
+					return err
+				}
+			}
+			return os.Symlink("../fake", e.Dir())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			swapped := 0
+			for at := 0; ; at++ {
+				w := newWorld(t)
+				w.put()
+				e := w.only(w.a)
+				before := w.hashes(func(f File) string { return f.Store.Path(f.Kind, other) })
+				s := &stepper{at: at, call: func() {
+					if swap(w, e) == nil {
+						swapped++
+					}
+				}}
+				_, _, _ = w.q(s.fs()).Purge(t.Context(), e)
+				if s.what == "" {
+					break
+				}
+				for key, was := range before {
+					if now := w.hashes(func(f File) string { return f.Store.Path(f.Kind, other) }); now[key] != was {
+						t.Errorf("swapped at %s: %s of another sector has changed", s.what, key)
+					}
+				}
+			}
+			if swapped < 3 {
+				t.Errorf("only %d steps were disturbed", swapped)
+			}
+		})
+	}
+}
+
 // The whole quarantine behind a link: nobody goes there.
 func TestQuarantineIsALink(t *testing.T) {
 	w := newWorld(t)

@@ -57,7 +57,7 @@ func (q *Quarantine) Purge(ctx context.Context, e Entry) (freed int64, left []st
 			return 0, nil, err
 		}
 	}
-	root, err := os.OpenRoot(e.Store.Dir)
+	root, err := openEntry(&e)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -69,7 +69,7 @@ func (q *Quarantine) Purge(ctx context.Context, e Entry) (freed int64, left []st
 		if !o.Here {
 			continue
 		}
-		if err := q.purgeObject(root, &e, o, &freed); err != nil {
+		if err := q.purgeObject(root, o, &freed); err != nil {
 			return freed, nil, err
 		}
 	}
@@ -82,10 +82,31 @@ func (q *Quarantine) Purge(ctx context.Context, e Entry) (freed int64, left []st
 	return freed, inside(left), nil
 }
 
+// openEntry opens the entry's directory itself: below it no path leads to the
+// store's sectors, whatever links somebody puts there meanwhile.
+func openEntry(e *Entry) (*os.Root, error) {
+	root, err := os.OpenRoot(e.Dir())
+	if err != nil {
+		return nil, err
+	}
+	opened, err := root.Stat(".")
+	if err == nil {
+		var at os.FileInfo
+		if at, err = os.Lstat(e.Dir()); err == nil && !os.SameFile(opened, at) {
+			err = fault.New("look who made it: it is left alone", "%s has become a link", e.Dir())
+		}
+	}
+	if err != nil {
+		root.Close()
+		return nil, err
+	}
+	return root, nil
+}
+
 // purgeObject removes the members of an object, and nothing behind a link: root
-// is the store, which no path leaves.
-func (q *Quarantine) purgeObject(root *os.Root, e *Entry, o Object, freed *int64) error {
-	path := filepath.Join(DirName, e.Name, o.Kind.String())
+// is the entry, which no path leaves.
+func (q *Quarantine) purgeObject(root *os.Root, o Object, freed *int64) error {
+	path := o.Kind.String()
 	info, err := root.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) || (err == nil && o.Kind.IsDir() != info.IsDir()) {
 		return nil // it stays, and is told of
