@@ -13,6 +13,21 @@ func Commands() *cobra.Command {
 	return root
 }
 
+// strictCompletion makes the commands that cobra adds for completion refuse what
+// they do not know as all others do: as wrong usage, with a next step.
+func strictCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			continue
+		}
+		onlyCommands(cmd)
+		for _, shell := range cmd.Commands() {
+			shell.Args = noArgs
+		}
+	}
+}
+
 // What the shell is told. Nothing else is ever offered: to look up miners or
 // numbers, a database that a program may have open would have to be opened at a
 // press of the Tab key.

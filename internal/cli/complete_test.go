@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -75,5 +76,18 @@ func TestCompletionInEveryCommand(t *testing.T) {
 	walk(Commands())
 	if seen < 8 {
 		t.Errorf("only %d flags were looked at", seen)
+	}
+}
+
+// The commands that cobra brings along are used wrongly as any other is.
+func TestCompletionUsage(t *testing.T) {
+	for line, want := range map[string]int{
+		"completion": 0, "completion bash": 0, "completion tcsh": 2, "completion bash extra": 2, "completion --no-such": 2,
+	} {
+		var out, stderr bytes.Buffer
+		code := Run(t.Context(), Env{Stdout: &out, Stderr: &stderr, Getenv: func(string) string { return "" }}, strings.Fields(line))
+		if code != want || want == 2 && (out.Len() > 0 || !strings.Contains(stderr.String(), "hint:")) {
+			t.Errorf("%s: exit code %d, want %d; stdout has %d bytes, stderr says %q", line, code, want, out.Len(), stderr.String())
+		}
 	}
 }

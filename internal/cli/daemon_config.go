@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"damocles-manager/internal/damocles"
 	"damocles-manager/internal/fault"
@@ -19,12 +18,12 @@ func (a *app) checkConfig(home string) error {
 	if err != nil {
 		return err
 	}
-	raw, err := os.ReadFile(path)
+	raw, err := damocles.ReadConfigFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fault.New("run as a user who may read it", "read damocles's configuration: %w", err)
+		return err
 	}
 	fatal := 0
 	for _, p := range damocles.CheckConfig(path, raw) {

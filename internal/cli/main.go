@@ -70,6 +70,7 @@ func Run(ctx context.Context, env Env, args []string) int {
 	cmd.SetArgs(args)
 	cmd.SetOut(env.Stdout)
 	cmd.SetErr(env.Stderr)
+	strictCompletion(cmd)
 	err := cmd.ExecuteContext(ctx)
 	if a.ui != nil {
 		err = errors.Join(err, a.ui.Flush())

@@ -129,21 +129,41 @@ func ConfigPath(home string, getenv func(string) string) (string, error) {
 }
 
 func readConfig(path string) (Config, error) {
-	data, err := os.ReadFile(path)
+	data, err := ReadConfigFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return newConfig(path), nil
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		return Config{}, fault.New("run as a user who may read it", "read damocles's configuration: %w", err)
-	}
 	if err != nil {
-		return Config{}, configError(path, err)
+		return Config{}, err
 	}
 	cfg, err := decodeConfig(path, data)
 	if err != nil {
 		return Config{}, configError(path, err)
 	}
 	return cfg, cfg.complete()
+}
+
+// ReadConfigFile reads the text of a configuration. An error that it is not there
+// wraps fs.ErrNotExist. A pipe would be waited for without an end.
+func ReadConfigFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return nil, configError(path, errors.New("is a directory"))
+	case err == nil && !info.Mode().IsRegular():
+		return nil, configError(path, errors.New("is no regular file"))
+	}
+	if _, link := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && link == nil { // all default would be another home
+		return nil, fault.New("mount or create what it leads to, or remove it", "read damocles's configuration: %s is a link to nothing", path)
+	}
+	var raw []byte
+	if err == nil {
+		raw, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, fault.New("run as a user who may read it", "read damocles's configuration: %w", err)
+	}
+	return raw, nil
 }
 
 func newConfig(path string) Config {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -155,6 +156,25 @@ func TestDriver(t *testing.T) {
 		cfg, err := loadConfig(t, text)
 		if err != nil || cfg.Driver() != want {
 			t.Errorf("%q: got %s, %v, want %s", text, cfg.Driver(), err, want)
+		}
+	}
+}
+
+// A pipe or a directory in the place of the configuration is said to be one, and
+// not waited for; a link to nothing is no home without a configuration.
+func TestLoadConfigNoRegularFile(t *testing.T) {
+	for name, put := range map[string]func(string) error{
+		"no regular file":   func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"is a directory":    func(path string) error { return os.Mkdir(path, 0o700) },
+		"a link to nothing": func(path string) error { return os.Symlink("/nowhere/at/all", path) },
+	} {
+		home := t.TempDir()
+		if err := put(filepath.Join(home, ConfigName)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := LoadConfig(home, func(string) string { return "" })
+		if err == nil || !strings.Contains(err.Error(), name) || fault.HintOf(err) == "" {
+			t.Errorf("%s: got %v (hint %q)", name, err, fault.HintOf(err))
 		}
 	}
 }
