@@ -71,11 +71,16 @@ func Reservations(summary []byte) (map[string][]Reservation, error) {
 
 // ReadDisk fills in the room on the store's disk, and what is reserved of it.
 func (s *StoreInfo) ReadDisk(reserved []Reservation) error {
-	s.Reserved, s.ReservedBy = 0, reserved
-	for _, r := range reserved {
+	s.SetReserved(reserved)
+	return s.statfs()
+}
+
+// SetReserved fills in what is reserved of the room.
+func (s *StoreInfo) SetReserved(by []Reservation) {
+	s.Reserved, s.ReservedBy = 0, by
+	for _, r := range by {
 		s.Reserved += r.Size
 	}
-	return s.statfs()
 }
 
 // Weights returns the weights of [[Common.PersistStores]] as they stand in the
