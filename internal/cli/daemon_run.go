@@ -31,8 +31,12 @@ import (
 // it in front.
 const apiVersion = "v0.13.1-switching-"
 
-// lastWords is how long running calls may take to finish after a signal.
-const lastWords = 30 * time.Second
+const (
+	// lastWords is how long running calls may take to finish after a signal.
+	lastWords = 30 * time.Second
+	// toEnd is how long those that were broken off then may take to notice.
+	toEnd = 10 * time.Second
+)
 
 type daemonRunOptions struct {
 	listen string
@@ -245,12 +249,32 @@ func (a *app) serveDaemon(ctx context.Context, d *daemon.Daemon, home *damocles.
 	})
 	g.Go(func() error {
 		<-gctx.Done()
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
-		defer cancel()
-		a.ui.Info("stopping: finishing what is under way")
-		return errors.Join(api.Shutdown(last), server.Shutdown(last), d.Close(last))
+		return a.endDaemon(context.WithoutCancel(ctx), d, api, server)
 	})
 	return g.Wait()
+}
+
+// endDaemon answers what is under way. A client that takes its answer too slowly is
+// cut off, which is no failure of ours, and must not keep the databases from being
+// closed: nobody may be reading them then.
+func (a *app) endDaemon(ctx context.Context, d *daemon.Daemon, api *serve.Server, server *http.Server) error {
+	a.ui.Info("stopping: finishing what is under way")
+	patience := cmp.Or(a.env.Patience, lastWords)
+	last, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	late := api.Shutdown(last)
+	end, cancel := context.WithTimeout(ctx, toEnd)
+	defer cancel()
+	if late != nil {
+		a.ui.Notice(fmt.Sprintf("calls that were still running after %v were broken off", patience))
+		if err := errors.Join(server.Close(), api.Shutdown(end)); err != nil {
+			a.log.Warn("a call does not end", "error", err)
+		}
+	}
+	if err := server.Shutdown(end); err != nil { // a scrape, or half a request
+		_ = server.Close()
+	}
+	return d.Close(end)
 }
 
 func isLoopback(addr net.Addr) bool {

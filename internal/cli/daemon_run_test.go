@@ -61,7 +61,7 @@ func (w *world) serves(home string, args ...string) *running {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.ctx))
 	r := &running{w: w, stop: cancel, done: make(chan int, 1)}
-	env := Env{Stdout: r, Stderr: locked{r}, Getenv: func(k string) string { return w.env[k] }, Listen: w.addr}
+	env := Env{Stdout: r, Stderr: locked{r}, Getenv: func(k string) string { return w.env[k] }, Listen: w.addr, Patience: w.patience}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		r.done <- Run(ctx, env, append([]string{"--home", home, "daemon", "run", "--listen", "127.0.0.1:0"}, args...))
@@ -374,4 +374,43 @@ func TestDaemonStopsCleanly(t *testing.T) {
 			t.Errorf("sector %d was answered, and is not there", 3000+i)
 		}
 	}
+}
+
+// A client that does not take its answer is cut off at a stop, and keeps neither the
+// daemon from ending well nor the databases from being closed.
+func TestDaemonStopsBesideSlowClient(t *testing.T) {
+	w := newWorld(t)
+	w.patience = 300 * time.Millisecond
+	home := w.storedHome()
+	d := w.serves(home)
+	var state map[string]any
+	readJSONFile(t, testkit.Fixture(t, "damocles-states/100-offline-cc.json"), &state)
+	state["AbortReason"] = strings.Repeat("x", 2<<20)
+	for n := range 8 { // more than sockets hold
+		state["ID"] = map[string]int{"Miner": 1000, "Number": 7000 + n}
+		raw, err := json.Marshal([]any{"offline", state, true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer, _ := d.post(`{"jsonrpc":"2.0","id":1,"method":"Venus.ImportSector","params":`+string(raw)+`}`, ""); !strings.Contains(answer, `"result":true`) {
+			t.Fatal(answer)
+		}
+	}
+	slow, err := net.Dial("tcp", d.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	const list = `{"jsonrpc":"2.0","id":1,"method":"Venus.ListSectors","params":["offline",0]}`
+	if _, err := fmt.Fprintf(slow, "POST /rpc/v0 HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(list), list); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(slow, make([]byte, 1000)); err != nil { // it has begun
+		t.Fatal(err)
+	}
+	d.ends()
+	if _, stderr := d.text(); !strings.Contains(stderr, "were broken off") || strings.Contains(stderr, "replaying") {
+		t.Error(stderr)
+	}
+	w.run("--home", home, "util", "sealer", "sectors", "list", "--offline").exits(0).never("not closed cleanly")
 }

@@ -27,8 +27,8 @@ type Env struct {
 	// Program is what the program was called as, "damocles-manager" if empty. It
 	// stands in commands that are printed to be tried.
 	Program string
-	// Patience is how long a peer may take for its first answer, 30 seconds if
-	// zero.
+	// Patience is how long a peer may take for its first answer, and a client of
+	// our own daemon for its last one; 30 seconds if zero.
 	Patience time.Duration
 }
 

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 
 	"damocles-manager/internal/migrate"
 )
@@ -33,9 +32,10 @@ func (l *ledger) record(changes []migrate.Change) error {
 	l.size += len(changes)
 	if err := l.home.Record(changes); err != nil {
 		// What follows half a line is taken for no journal: the next one begins by
-		// cutting that off.
+		// cutting that off. What Abandon says is the same again.
 		l.run = nil
-		return errors.Join(err, l.home.Abandon())
+		_ = l.home.Abandon()
+		return err
 	}
 	return nil
 }

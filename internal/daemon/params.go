@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/filecoin-project/go-state-types/abi"
 
@@ -84,7 +85,11 @@ func workspace(name, prefix string) (damocles.Workspace, error) {
 // spoken puts the next step of an error into its text: an answer has no place of its
 // own for it.
 func spoken(err error) error {
-	if hint := fault.HintOf(err); hint != "" {
+	hint := fault.HintOf(err)
+	if hint == "" && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
+		hint = "make room on that disk and repeat the call"
+	}
+	if hint != "" {
 		return fmt.Errorf("%w; %s", err, hint)
 	}
 	return err

@@ -28,10 +28,11 @@ type served struct {
 }
 
 // serveHome starts a daemon on a home and waits until it answers.
-func serveHome(t testing.TB, home string) *served {
+func serveHome(t testing.TB, home string, more ...string) *served {
 	t.Helper()
 	addr := closedAddr(t)
-	d := &served{home: home, addr: addr, command: start(t, nil, "--home", home, "daemon", "run", "--listen", addr)}
+	args := append([]string{"--home", home, "daemon", "run", "--listen", addr}, more...)
+	d := &served{home: home, addr: addr, command: start(t, nil, args...)}
 	t.Cleanup(func() {
 		if d.cmd.ProcessState == nil {
 			_ = d.cmd.Process.Kill()
