@@ -92,7 +92,17 @@ func runDaemon(ctx context.Context, a *app, o daemonRunOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	return a.serveDaemon(ctx, d, home, loc.Dir, listener)
+	began := time.Now()
+	if err := a.serveDaemon(ctx, d, home, loc.Dir, listener); err != nil {
+		return err
+	}
+	if err := home.Close(); err != nil {
+		return err
+	}
+	return a.ui.Object(struct {
+		Type    string  `json:"type"`
+		Seconds float64 `json:"seconds"`
+	}{"summary", time.Since(began).Seconds()})
 }
 
 // daemonHome finds the home and checks its whole configuration.
@@ -282,16 +292,19 @@ func isLoopback(addr net.Addr) bool {
 	return ok && tcp.IP.IsLoopback()
 }
 
+// servingLine is what scripts wait for.
+type servingLine struct {
+	Type string `json:"type"`
+	Home string `json:"home"`
+	URL  string `json:"url"`
+	Open bool   `json:"open"`
+}
+
 // sayServing prints where the daemon answers, for people and for scripts.
 func (a *app) sayServing(addr net.Addr, dir string, open bool) {
 	url := "http://" + addr.String() + "/rpc/v0"
 	a.ui.Printf("serving %s at %s\n", dir, url)
-	_ = a.ui.Object(struct {
-		Type string `json:"type"`
-		Home string `json:"home"`
-		URL  string `json:"url"`
-		Open bool   `json:"open"`
-	}{"serving", dir, url, open})
+	_ = a.ui.Object(servingLine{"serving", dir, url, open})
 	_ = a.ui.Flush() // a stdout that is gone must not keep the home from being served
 	if !open {
 		a.ui.Info("every call needs a token, as this is not an address of this machine alone")

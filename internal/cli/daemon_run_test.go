@@ -54,7 +54,7 @@ func (l locked) Write(p []byte) (int, error) {
 	return l.r.stderr.Write(p)
 }
 
-var servingAt = regexp.MustCompile(`serving .* at (http://\S+)`)
+var servingAt = regexp.MustCompile(`serving .* at (http://\S+)|"type":"serving".*"url":"(http://[^"]+)"`)
 
 // serves runs a daemon on a home until the test ends or stops it.
 func (w *world) serves(home string, args ...string) *running {
@@ -70,7 +70,7 @@ func (w *world) serves(home string, args ...string) *running {
 	for range 3000 {
 		out, stderr := r.text()
 		if m := servingAt.FindStringSubmatch(out); m != nil {
-			r.url = m[1]
+			r.url = m[1] + m[2]
 			r.addr = strings.TrimSuffix(strings.TrimPrefix(r.url, "http://"), "/rpc/v0")
 			return r
 		}

@@ -143,6 +143,9 @@ var (
 		"compared": "list", "compared[].what": "string", "compared[].same": "number", "directory": "string?",
 	}
 
+	serving    = fields{"type": "string", "home": "string", "url": "string", "open": "bool"}
+	servingSum = fields{"type": "string", "seconds": "number"}
+
 	contract = map[string]map[string]fields{
 		"import":                     {"sector": runSector, "store": runStore, "summary": runSummary},
 		"export metadata":            {"sector": runSector, "summary": runSummary},
@@ -164,6 +167,7 @@ var (
 		},
 		"check --sealing-done": {"sealing": sealingFields, "summary": sealingSum},
 		"export files":         {"file": fileLine, "sector": filesSector, "summary": filesSummary},
+		"daemon run":           {"serving": serving, "summary": servingSum},
 		"demo":                 {"step": demoStepLine, "try": demoTryLine, "summary": demoSum},
 	}
 
@@ -395,6 +399,7 @@ func TestJSONContract(t *testing.T) {
 		}
 	}
 	jsonOfDaemon(t, c)
+	jsonOfOurDaemon(t, c)
 	jsonOfStorage(t, c)
 	jsonOfQuarantine(t, c)
 	jsonOfStores(t, c)
@@ -420,6 +425,15 @@ func jsonOfDaemon(t *testing.T, c *jsonCheck) {
 		}
 	})
 	c.lines("export metadata", w.cmd("export", "--miner", "1000", "metadata", "--json", "--dest-repo", w.path("dest")).exits(3))
+}
+
+func jsonOfOurDaemon(t *testing.T, c *jsonCheck) {
+	t.Helper()
+	w := newWorld(t)
+	d := w.serves(w.storedHome(), "--json")
+	d.ends()
+	out, _ := d.text()
+	c.lines("daemon run", &result{t: t, args: "daemon run --json", out: out})
 }
 
 func jsonOfStorage(t *testing.T, c *jsonCheck) {

@@ -112,9 +112,22 @@ func (d *Daemon) Methods() map[string]serve.Method {
 	} {
 		name := namespace + m.name
 		out[name] = serve.Method{Params: m.params, Perm: m.perm, Call: func(ctx context.Context, params []json.RawMessage) (any, error) {
-			result, err := m.call(ctx, &args{method: name, params: params})
+			a := &args{method: name, params: params}
+			result, err := m.call(ctx, a)
+			if m.perm == serve.Admin {
+				d.logWrite(a, err)
+			}
 			return result, spoken(err)
 		}}
 	}
 	return out
+}
+
+// logWrite leaves a trace of every call that may have changed something.
+func (d *Daemon) logWrite(a *args, err error) {
+	if err != nil {
+		d.Log.Info("a write failed", "method", a.method, "sector", a.id, "error", err)
+		return
+	}
+	d.Log.Info("written", "method", a.method, "sector", a.id)
 }

@@ -37,6 +37,7 @@ func (d *Daemon) importSector(ctx context.Context, a *args) (any, error) {
 		return nil, err
 	}
 	id := sector.ID{Miner: state.ID.Miner, Number: state.ID.Number}
+	a.id = id
 	if err := checkEmptyDeals(raw, state); err != nil {
 		return nil, refusedImport(id, err)
 	}

@@ -139,3 +139,23 @@ func TestImportAnswers(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// A write leaves a line in the log, with the sector; what only looks does not.
+func TestWritesAreLogged(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	w.call("FindSector", "offline", sid(100))
+	w.call("ListSectors", "offline", 0)
+	if text := w.log.String(); strings.Contains(text, "Venus.") {
+		t.Errorf("a look is logged:\n%s", text)
+	}
+	w.call("ImportSector", "offline", fixtureState(t, "100-offline-cc"), true)
+	w.call("RestoreSector", sid(103), false)
+	for _, want := range []string{
+		"msg=written method=Venus.ImportSector sector=s-t01000-100",
+		`msg="a write failed" method=Venus.RestoreSector sector=s-t01000-103 error=`,
+	} {
+		if text := w.log.String(); !strings.Contains(text, want) {
+			t.Errorf("the log does not say %q:\n%s", want, text)
+		}
+	}
+}

@@ -21,6 +21,7 @@ const namespace = "Venus."
 type args struct {
 	method string
 	params []json.RawMessage
+	id     sector.ID // the one that the call is about, once that is known
 	err    error
 }
 
@@ -60,9 +61,9 @@ func (a *args) sector(i int) sector.ID {
 	case !knownRange(*id.Miner, *id.Number):
 		a.invalid(as, fmt.Errorf("there is no sector %d of miner %d", *id.Number, *id.Miner))
 	default:
-		return sector.ID{Miner: *id.Miner, Number: *id.Number}
+		a.id = sector.ID{Miner: *id.Miner, Number: *id.Number}
 	}
-	return sector.ID{}
+	return a.id
 }
 
 // knownRange says whether a chain could have such a sector.

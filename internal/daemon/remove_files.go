@@ -86,7 +86,7 @@ func usable(s migrate.HomeStore, kind sector.FileKind, id sector.ID) error {
 }
 
 // lies says whether something is in the sector's place, and refuses what cannot be a
-// sector's. A link is taken for what it is, and moved as such.
+// sector's. A link counts as there, for the quarantine to refuse.
 func lies(s migrate.HomeStore, kind sector.FileKind, id sector.ID) (bool, error) {
 	path := s.Store().Path(kind, id)
 	info, err := os.Lstat(path)

@@ -135,7 +135,7 @@ func (l *load) readWebSocket(i int) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	for n := 0; l.ctx.Err() == nil; n++ {
 		request := fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"Venus.FindSector","params":["offline",{"Miner":1000,"Number":%d}]}`, n, 100+i%10)
 		if err := conn.WriteMessage(websocket.TextMessage, []byte(request)); err != nil {

@@ -63,7 +63,8 @@ func tokenOf(r *http.Request) string {
 
 // foreign says why a request may come from a web page rather than from a
 // program on this machine, or "". A page can post here from any site, and with a
-// name that it lets point to 127.0.0.1 it could read the answer, too.
+// name that it lets point to 127.0.0.1 it could read the answer, too. What a proxy on
+// this machine hands on comes from elsewhere as well.
 func foreign(r *http.Request) string {
 	const next = "call it as 127.0.0.1 from this machine, or send a token with Authorization: Bearer"
 	if r.Host != "" && !localHost(r.Host) {
@@ -71,8 +72,13 @@ func foreign(r *http.Request) string {
 	}
 	for _, origin := range r.Header["Origin"] {
 		u, err := url.Parse(origin)
-		if err != nil || u.Host == "" || !localHost(u.Host) {
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || !localHost(u.Host) {
 			return "the request comes from a web page of another host: " + next
+		}
+	}
+	for _, by := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip"} {
+		if r.Header[by] != nil {
+			return "the request came through a proxy, which others may reach: send a token with Authorization: Bearer"
 		}
 	}
 	for _, site := range r.Header["Sec-Fetch-Site"] {
