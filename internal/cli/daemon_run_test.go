@@ -414,3 +414,19 @@ func TestDaemonStopsBesideSlowClient(t *testing.T) {
 	}
 	w.run("--home", home, "util", "sealer", "sectors", "list", "--offline").exits(0).never("not closed cleanly")
 }
+
+// An address that others can reach is never open, however it is written.
+func TestDaemonOpen(t *testing.T) {
+	w := newWorld(t)
+	home := w.storedHome()
+	for listen, open := range map[string]bool{
+		"127.0.0.1:0": true, "localhost:0": true, "[::ffff:127.0.0.1]:0": true,
+		":0": false, "0.0.0.0:0": false, "[::ffff:0.0.0.0]:0": false,
+	} {
+		d := w.serves(home, "--json", "--listen", listen)
+		d.ends()
+		if out, _ := d.text(); !strings.Contains(out, fmt.Sprintf(`"open":%t}`, open)) {
+			t.Errorf("%s: want open %t, got %s", listen, open, out)
+		}
+	}
+}
