@@ -4,7 +4,7 @@ GO ?= go
 LINT_VERSION := v2.15.0
 BIN := bin/damocles-manager
 
-.PHONY: build test race lint smoke kill load proofs mongo fuzz bench generate manual release release-check install check
+.PHONY: build test race lint smoke kill load proofs mongo original fuzz bench generate manual release release-check install check
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/damocles-manager
@@ -19,6 +19,7 @@ lint:
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	bin/golangci-lint run
 	cd mongotest && ../bin/golangci-lint run -c ../.golangci.yml
+	cd originaltest && ../bin/golangci-lint run -c ../.golangci.yml
 
 # The built binary: the demo of the README, and the sample data.
 smoke: build
@@ -47,6 +48,11 @@ proofs:
 # has to follow this module: `go mod tidy` there, where the first step fails.
 mongo:
 	cd mongotest && $(GO) mod tidy -diff && $(GO) vet ./... && $(GO) test ./...
+
+# The JSON-RPC library of the original: its client against our daemon, its server
+# beside ours. A module of its own.
+original:
+	cd originaltest && $(GO) mod tidy -diff && $(GO) vet ./... && $(GO) test ./...
 
 # Every decoder, a while each.
 FUZZTIME ?= 20s

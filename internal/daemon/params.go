@@ -44,7 +44,7 @@ func arg[T any](a *args, i int, as string) T {
 }
 
 func (a *args) invalid(as string, err error) {
-	a.err = serve.InvalidParams("unmarshaling params for '%s' (param: *%s): %v", a.method, as, err)
+	a.err = serve.Unreadable("unmarshaling params for '%s' (param: *%s): %v", a.method, as, err)
 }
 
 // sector reads a sector's ID, of which both halves have to be there.

@@ -66,8 +66,8 @@ func TestParams(t *testing.T) {
 			params = append(params, json.RawMessage(p))
 		}
 		got := w.call(tt.method, params...)
-		prefix := "(error code -32602) unmarshaling params for 'Venus." + tt.method + "' (param: *"
-		if got.err == nil || code(got.err) != -32602 || !strings.HasPrefix(got.err.Error(), prefix) {
+		prefix := "(error code -32700) unmarshaling params for 'Venus." + tt.method + "' (param: *"
+		if got.err == nil || code(got.err) != -32700 || !strings.HasPrefix(got.err.Error(), prefix) {
 			t.Errorf("%s%s: got %s, %v", tt.method, tt.params, got.result, got.err)
 			continue
 		}

@@ -101,7 +101,7 @@ func (s *Server) guard(method string, f func()) (p *panicked) {
 
 // crashed is the original's answer to a panic: its code is 0, with HTTP 500.
 func crashed(req *request, p *panicked) answer {
-	a := failed(req.ID, protocol(0, "fatal error calling '%s': panic in rpc method '%s': %v", req.name(), req.name(), p.value))
+	a := failed(req.ID, wrapped(0, "fatal error calling '%s': panic in rpc method '%s': %v", req.name(), req.name(), p.value))
 	a.status, a.code = http.StatusInternalServerError, CodeInternal
 	return a
 }

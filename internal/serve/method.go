@@ -69,7 +69,18 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Message }
 
-// InvalidParams says that a parameter cannot be read.
-func InvalidParams(format string, args ...any) *Error {
-	return &Error{Code: CodeInvalidParams, Message: fmt.Sprintf("(error code %d) ", CodeInvalidParams) + fmt.Sprintf(format, args...)}
+// Unreadable says that a parameter cannot be read.
+func Unreadable(format string, args ...any) *Error { return wrapped(CodeParse, format, args...) }
+
+// protocol is an error of the protocol itself, in the original's form.
+func protocol(code int, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf("(error code %d) ", code) + fmt.Sprintf(format, args...)}
+}
+
+// wrapped is one that the original makes with another library, which says the code
+// once more at the end.
+func wrapped(code int, format string, args ...any) *Error {
+	e := protocol(code, format, args...)
+	e.Message += fmt.Sprintf(": error code %d", code)
+	return e
 }

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"encoding/json"
-	"fmt"
 	"unicode/utf8"
 )
 
@@ -27,7 +26,7 @@ func decode(data []byte) (request, *Error) {
 		req.ID = nil
 		return req, fault
 	case err != nil:
-		return req, protocol(CodeParse, "unmarshaling request: %s", err)
+		return req, wrapped(CodeParse, "unmarshaling request: %s", err)
 	}
 	return req, nil
 }
@@ -47,6 +46,22 @@ func (r *request) checkID() *Error {
 		return protocol(CodeInvalidRequest, "the id is longer than %d bytes", maxID)
 	case !utf8.Valid(r.ID):
 		return protocol(CodeInvalidRequest, "the id is not UTF-8")
+	case c == '"':
+		return r.rewriteID()
+	}
+	return nil
+}
+
+// rewriteID writes a text as the original sends it back, with its own escapes. A
+// number stays as it came: the original would round a large one.
+func (r *request) rewriteID() *Error {
+	var id string
+	err := json.Unmarshal(r.ID, &id)
+	if err == nil {
+		r.ID, err = json.Marshal(id)
+	}
+	if err != nil {
+		return protocol(CodeInvalidRequest, "the id is no text")
 	}
 	return nil
 }
@@ -79,7 +94,7 @@ func (r *request) params(n int) ([]json.RawMessage, *Error) {
 		return params, nil
 	}
 	if err := json.Unmarshal(r.Params, &params); err != nil {
-		return nil, protocol(CodeParse, "unmarshaling param array: %s", err)
+		return nil, wrapped(CodeParse, "unmarshaling param array: %s", err)
 	}
 	return params, nil
 }
@@ -90,7 +105,7 @@ func (r *request) countParams() (int, *Error) {
 		return 0, nil
 	}
 	if r.Params[0] != '[' {
-		return 0, protocol(CodeParse, "unmarshaling param array: json: cannot unmarshal %s into Go value of type []jsonrpc.param",
+		return 0, wrapped(CodeParse, "unmarshaling param array: json: cannot unmarshal %s into Go value of type []jsonrpc.param",
 			kindOf(r.Params[0]))
 	}
 	commas, depth, quoted, empty := 0, 0, false, true
@@ -133,9 +148,4 @@ func kindOf(first byte) string {
 		return "bool"
 	}
 	return "number"
-}
-
-// protocol is an error of the protocol itself, in the original's form.
-func protocol(code int, format string, args ...any) *Error {
-	return &Error{Code: code, Message: fmt.Sprintf("(error code %d) ", code) + fmt.Sprintf(format, args...)}
 }

@@ -237,7 +237,7 @@ func methods() map[string]serve.Method {
 		"T.Chan":    {Perm: serve.Read, Call: plain(make(chan int), nil)},
 		"T.Fail":    {Perm: serve.Read, Call: plain("dropped", errors.New(`no "sector" <1>`))},
 		"T.Wrapped": {Perm: serve.Read, Call: plain(nil, fmt.Errorf("outer: %w", &serve.Error{Code: 7, Message: "own"}))},
-		"T.Invalid": {Perm: serve.Read, Call: plain(nil, serve.InvalidParams("no number"))},
+		"T.Invalid": {Perm: serve.Read, Call: plain(nil, serve.Unreadable("no number"))},
 		"T.Panic":   {Perm: serve.Read, Call: func(context.Context, []json.RawMessage) (any, error) { panic("boom") }},
 		"T.Forgot":  {Call: plain(true, nil)},
 		"T.Admin":   {Params: 1, Perm: serve.Admin, Call: plain(true, nil)},
@@ -256,7 +256,7 @@ func methods() map[string]serve.Method {
 func sleep(ctx context.Context, p []json.RawMessage) (any, error) {
 	var ms int
 	if err := json.Unmarshal(p[0], &ms); err != nil {
-		return nil, serve.InvalidParams("%s", err)
+		return nil, serve.Unreadable("%s", err)
 	}
 	select {
 	case <-time.After(time.Duration(ms) * time.Millisecond):
@@ -272,7 +272,7 @@ func list(_ context.Context, p []json.RawMessage) (any, error) {
 	var n int
 	var then string
 	if err := errors.Join(json.Unmarshal(p[0], &n), json.Unmarshal(p[1], &then)); err != nil {
-		return nil, serve.InvalidParams("%s", err)
+		return nil, serve.Unreadable("%s", err)
 	}
 	return serve.Elements(func(_ context.Context, emit func(json.RawMessage) error) error {
 		elem := make([]byte, 0, 64)
