@@ -88,12 +88,16 @@ func runDaemon(ctx context.Context, a *app, o daemonRunOptions) (err error) {
 		return err
 	}
 	defer closing(&err, home)
+	tokens, err := a.openTokens(loc.Dir)
+	if err != nil {
+		return err
+	}
 	d, err := a.newDaemon(ctx, o, loc, cfg, home)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	if err := a.serveDaemon(ctx, d, home, loc.Dir, listener); err != nil {
+	if err := a.serveDaemon(ctx, d, tokens, listener); err != nil {
 		return err
 	}
 	if err := home.Close(); err != nil {
@@ -159,6 +163,15 @@ func listenAddress(address string) (string, error) {
 		return "", fault.BadUsage("write it as 127.0.0.1:1789, :1789 or /ip4/127.0.0.1/tcp/1789", "--listen is no address to listen at")
 	}
 	return endpoint.HostPort(), nil
+}
+
+// openTokens says where the tokens are that it makes.
+func (a *app) openTokens(dir string) (*daemon.Tokens, error) {
+	tokens, made, err := daemon.OpenTokens(a.fs, dir)
+	if made {
+		a.ui.Notice("made the tokens of this home: " + filepath.Join(dir, "token") + " may do everything, token.read beside it may look")
+	}
+	return tokens, err
 }
 
 // newDaemon puts the daemon together.
@@ -229,27 +242,20 @@ func chainEndpoint(given string, api damocles.APIConfig) (rpc.Endpoint, error) {
 }
 
 // serveDaemon answers until ctx ends, and then finishes what is under way.
-func (a *app) serveDaemon(ctx context.Context, d *daemon.Daemon, home *damocles.Home, dir string, l net.Listener) error {
-	tokens, made, err := daemon.OpenTokens(a.fs, dir)
-	if err != nil {
-		return err
-	}
-	if made {
-		a.ui.Notice("made the tokens of this home: " + filepath.Join(dir, "token") + " may do everything, token.read beside it may look")
-	}
+func (a *app) serveDaemon(ctx context.Context, d *daemon.Daemon, tokens serve.Tokens, l net.Listener) error {
 	metrics, err := daemon.NewMetrics(version(), d.Readings(), a.log)
 	if err != nil {
-		return err
+		return errors.Join(err, d.Close(ctx))
 	}
 	open := isLoopback(l.Addr())
 	api := serve.New(serve.Options{Methods: d.Methods(), Tokens: tokens, Open: open, Observe: metrics.Observe, Log: a.log})
 	mux := http.NewServeMux()
 	mux.Handle("/rpc/v0", api)
 	mux.Handle("/metrics", api.Guard(serve.Read, metrics.Handler()))
-	mux.Handle("/healthcheck", daemon.Health(home))
+	mux.Handle("/healthcheck", daemon.Health(d.Home))
 	limits := serve.Limits{}
 	server := limits.HTTPServer(mux, a.log)
-	a.sayServing(l.Addr(), dir, open)
+	a.sayServing(l.Addr(), d.Dir, open)
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		if err := server.Serve(limits.Listener(l)); !errors.Is(err, http.ErrServerClosed) {

@@ -2,4 +2,4 @@
 
 package cli
 
-const manySectors = 200_000
+const manySectors = 100_000

@@ -177,7 +177,7 @@ func TestManyClients(t *testing.T) {
 	before := runtime.NumGoroutine()
 	t.Run("clients", func(t *testing.T) {
 		w := start(t, nil)
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		var wg sync.WaitGroup
 		for i := range 100 {
