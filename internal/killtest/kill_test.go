@@ -14,7 +14,7 @@ import (
 	"damocles-manager/internal/testkit"
 )
 
-const shortKills = 8
+const shortKills = 6
 
 // kills is how many runs there are in all.
 func kills() int {
