@@ -48,3 +48,20 @@ func (l *locks) leave(id sector.ID, k *lock) {
 		delete(l.held, id)
 	}
 }
+
+// alone makes a method whose first parameter is a sector wait until no other one is
+// changing that sector.
+func (d *Daemon) alone(call func(context.Context, sector.ID, *args) (any, error)) func(context.Context, *args) (any, error) {
+	return func(ctx context.Context, a *args) (any, error) {
+		id := a.sector(0)
+		if a.err != nil {
+			return nil, a.err
+		}
+		release, err := d.locks.take(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+		return call(ctx, id, a)
+	}
+}

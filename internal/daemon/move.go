@@ -20,17 +20,12 @@ import (
 const codeNoState = 11001
 
 // restoreSector moves a sector from offline to online.
-func (d *Daemon) restoreSector(ctx context.Context, a *args) (any, error) {
-	id, forced := a.sector(0), arg[bool](a, 1, "bool")
+func (d *Daemon) restoreSector(ctx context.Context, id sector.ID, a *args) (any, error) {
+	forced := arg[bool](a, 1, "bool")
 	if a.err != nil {
 		return nil, a.err
 	}
-	release, err := d.locks.take(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	err = d.writer.do(ctx, func() ([]damocles.Change, error) {
+	err := d.writer.do(ctx, func() ([]damocles.Change, error) {
 		before, state, err := d.load(damocles.Offline, id)
 		if err != nil {
 			return nil, fmt.Errorf("load from offline store: %w", err)
@@ -91,19 +86,10 @@ func (d *Daemon) moved(id sector.ID, from damocles.Workspace, before, after []by
 
 // finalizeSector moves a sector from online to offline, once the chain has it, and
 // gives back the room that was reserved for it.
-func (d *Daemon) finalizeSector(ctx context.Context, a *args) (any, error) {
-	id := a.sector(0)
-	if a.err != nil {
-		return nil, a.err
-	}
+func (d *Daemon) finalizeSector(ctx context.Context, id sector.ID, _ *args) (any, error) {
 	if d.Chain == nil {
 		return nil, errNoChain("only a sector that is on chain can be finalized")
 	}
-	release, err := d.locks.take(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
 	head, err := d.Chain.Head(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("getting chain head: %w", err)
@@ -192,18 +178,9 @@ func (d *Daemon) released(id sector.ID) ([]damocles.Change, error) {
 	return []damocles.Change{{Store: damocles.CollectionCommon, Key: damocles.ReserveKey, Before: before, After: after}}, nil
 }
 
-func (d *Daemon) storeReleaseReserved(ctx context.Context, a *args) (any, error) {
-	id := a.sector(0)
-	if a.err != nil {
-		return nil, a.err
-	}
-	release, err := d.locks.take(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
+func (d *Daemon) storeReleaseReserved(ctx context.Context, id sector.ID, _ *args) (any, error) {
 	done := false
-	err = d.writer.do(ctx, func() ([]damocles.Change, error) {
+	err := d.writer.do(ctx, func() ([]damocles.Change, error) {
 		freed, err := d.released(id)
 		done = len(freed) > 0
 		return freed, err

@@ -27,16 +27,7 @@ type Quarantine interface {
 // removeSector takes a sector's files out of its stores and marks it removed. Other
 // than the original it does so only where the chain says that the sector is gone, and
 // it deletes nothing. A call that was interrupted is finished by the same call.
-func (d *Daemon) removeSector(ctx context.Context, a *args) (any, error) {
-	id := a.sector(0)
-	if a.err != nil {
-		return nil, a.err
-	}
-	release, err := d.locks.take(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
+func (d *Daemon) removeSector(ctx context.Context, id sector.ID, _ *args) (any, error) {
 	raw, state, err := d.load(damocles.Offline, id)
 	if err != nil {
 		return nil, fmt.Errorf("load sector state: %w", err)
