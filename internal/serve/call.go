@@ -106,11 +106,10 @@ func crashed(req *request, p *panicked) answer {
 	return a
 }
 
-// take waits for a place, and not for long.
+// take waits for a place, and not for long. With a place free it does not ask
+// whether the caller is still there: net/http takes one that only says no more
+// for one that left.
 func take(ctx context.Context, places chan struct{}, wait time.Duration) (release func(), err error) {
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
 	release = func() { <-places }
 	select {
 	case places <- struct{}{}:
