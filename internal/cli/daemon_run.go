@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -39,8 +40,9 @@ const (
 )
 
 type daemonRunOptions struct {
-	listen string
-	chain  chainFlags
+	listen       string
+	requireToken bool
+	chain        chainFlags
 }
 
 func newDaemonRunCommand(a *app) *cobra.Command {
@@ -53,9 +55,9 @@ command line, this one and scripts find one where the original does not run. It
 does not seal, prove or send messages: the methods for that say so.
 
 At an address of this machine alone (the default) nobody needs a token, but calls
-that a web page makes are refused. At any other address every call needs one:
-<home>/token may do everything, <home>/token.read may look. Both are made at the
-first start.
+that a web page makes are refused. At any other address, and with --require-token,
+every call needs one: <home>/token may do everything, <home>/token.read may look.
+Both are made at the first start.
 
 SIGTERM and SIGINT finish the running calls and close the databases.`,
 		Example: `  damocles-manager daemon run
@@ -65,6 +67,8 @@ SIGTERM and SIGINT finish the running calls and close the databases.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.listen, "listen", "127.0.0.1:1789", "the address to listen at: host:port, :port for all addresses, or a multiaddr")
+	f.BoolVar(&o.requireToken, "require-token", false,
+		"every call needs a token, also at an address of this machine alone: for a proxy in front, or a machine that others use")
 	f.BoolVar(&a.daemonStopped, "daemon-stopped", false,
 		"damocles-manager is stopped on every machine that uses this MongoDB (only for homes with Driver = \"mongo\")")
 	o.chain.addFlags(f)
@@ -97,7 +101,8 @@ func runDaemon(ctx context.Context, a *app, o daemonRunOptions) (err error) {
 		return err
 	}
 	began := time.Now()
-	if err := a.serveDaemon(ctx, d, tokens, listener); err != nil {
+	open := isLoopback(listener.Addr()) && !o.requireToken
+	if err := a.serveDaemon(ctx, d, tokens, listener, open); err != nil {
 		return err
 	}
 	if err := home.Close(); err != nil {
@@ -133,7 +138,7 @@ func listenAt(ctx context.Context, address string) (net.Listener, error) {
 		return nil, err
 	}
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", at)
+	l, err := lc.Listen(ctx, network(at), at)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fault.Refuse("stop what listens there (perhaps the original damocles-manager), or give another address with --listen",
 			"listen at %s: the address is in use", at)
@@ -142,6 +147,14 @@ func listenAt(ctx context.Context, address string) (net.Listener, error) {
 		return nil, fault.New("give an address of this machine with --listen, as 127.0.0.1:1789", "listen at %s: %w", at, err)
 	}
 	return l, nil
+}
+
+// network keeps 0.0.0.0 to what it says: net takes it for all addresses of IPv6, too.
+func network(at string) string {
+	if addr, err := netip.ParseAddrPort(at); err == nil && addr.Addr().Is4() {
+		return "tcp4"
+	}
+	return "tcp"
 }
 
 // listenAddress reads an address as the original's --listen does: :1789 is every
@@ -241,13 +254,13 @@ func chainEndpoint(given string, api damocles.APIConfig) (rpc.Endpoint, error) {
 	return endpoint, err
 }
 
-// serveDaemon answers until ctx ends, and then finishes what is under way.
-func (a *app) serveDaemon(ctx context.Context, d *daemon.Daemon, tokens serve.Tokens, l net.Listener) error {
+// serveDaemon answers until ctx ends, and then finishes what is under way. Where it
+// is open, callers on this machine need no token.
+func (a *app) serveDaemon(ctx context.Context, d *daemon.Daemon, tokens serve.Tokens, l net.Listener, open bool) error {
 	metrics, err := daemon.NewMetrics(version(), d.Readings(), a.log)
 	if err != nil {
 		return errors.Join(err, d.Close(ctx))
 	}
-	open := isLoopback(l.Addr())
 	api := serve.New(serve.Options{Methods: d.Methods(), Tokens: tokens, Open: open, Observe: metrics.Observe, Log: a.log})
 	mux := http.NewServeMux()
 	mux.Handle("/rpc/v0", api)
@@ -313,6 +326,6 @@ func (a *app) sayServing(addr net.Addr, dir string, open bool) {
 	_ = a.ui.Object(servingLine{"serving", dir, url, open})
 	_ = a.ui.Flush() // a stdout that is gone must not keep the home from being served
 	if !open {
-		a.ui.Info("every call needs a token, as this is not an address of this machine alone")
+		a.ui.Info("every call needs a token")
 	}
 }

@@ -204,12 +204,18 @@ func TestDaemonAnswersAsTheOriginal(t *testing.T) {
 // At an address that others can reach, every call needs a token; commands on this
 // machine take that of the home themselves.
 func TestDaemonTokens(t *testing.T) {
+	t.Run("all addresses", func(t *testing.T) { daemonTokens(t, "0.0.0.0", "--listen", "0.0.0.0:0") })
+	t.Run("asked for", func(t *testing.T) { daemonTokens(t, "127.0.0.1", "--listen", "127.0.0.1:0", "--require-token") })
+}
+
+// daemonTokens runs a daemon that lets nobody in without a token.
+func daemonTokens(t *testing.T, at string, args ...string) {
 	w := newWorld(t)
 	home := w.storedHome()
-	d := w.serves(home, "--listen", "0.0.0.0:0")
-	_, port, err := net.SplitHostPort(d.addr)
-	if err != nil {
-		t.Fatal(err)
+	d := w.serves(home, args...)
+	host, port, err := net.SplitHostPort(d.addr)
+	if err != nil || host != at {
+		t.Fatalf("it serves at %s, want %s: %v", d.addr, at, err)
 	}
 	d.url = "http://127.0.0.1:" + port + "/rpc/v0"
 	secret := func(name string) string {
@@ -249,7 +255,7 @@ func TestDaemonTokens(t *testing.T) {
 			t.Errorf("%s without a token: status %d, want %d", path, resp.StatusCode, want)
 		}
 	}
-	at := "127.0.0.1:" + port
+	at = "127.0.0.1:" + port
 	w.run("--home", home, "util", "--listen", at, "sealer", "sectors", "list").exits(0).says("Count: 2").never(admin, read)
 	// Another home has no token for it, and is not asked for one that it might have.
 	other := w.home("other")
