@@ -405,6 +405,23 @@ func TestNextNumberKnowsTheAllocator(t *testing.T) {
 	w.export(home, w.path("lotus")).exits(3).says("update next sector number: 400")
 }
 
+// A stop of damocles between its two commits leaves a finished sector in both
+// workspaces: its number is one number, and the others are not held up.
+func TestExportOfASectorInBothWorkspaces(t *testing.T) {
+	w := newWorld(t)
+	home := w.home("home")
+	w.set(home, "meta", onlineKey(101), w.get(home, "offline_meta", offlineKey(101)))
+	w.emptyRepo("lotus")
+	w.withRepo("lotus", func(db *leveldb.DB) {
+		allocated := bitfield.NewFromSet([]uint64{0, 1, 2})
+		if err := db.Put([]byte("/storage/sectorsids/allocated"), cborBits(t, &allocated), nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+	w.export(home, w.path("lotus")).exits(3).says("18 written", "s-t01000-101: unfinished",
+		"free numbers below that lotus-miner will leave out: 98", "update next sector number: 123")
+}
+
 func TestPlanOut(t *testing.T) {
 	w := newWorld(t)
 	home := w.home("home")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/filecoin-project/go-bitfield"
@@ -130,9 +131,11 @@ func badNumbers(key string, err error) error {
 		"the repo's %s cannot be read: %w", key, err)
 }
 
-// NumberSet makes the set of the given numbers, which it sorts in place.
+// NumberSet makes the set of the given numbers, whose slice it takes over. A number
+// may come twice, as that of a sector in both workspaces of a damocles does.
 func NumberSet(numbers []uint64) (bitfield.BitField, error) {
-	runs, err := rle.RunsFromSlice(numbers)
+	slices.Sort(numbers)
+	runs, err := rle.RunsFromSlice(slices.Compact(numbers)) // which makes no set of one that comes twice
 	if err != nil {
 		return bitfield.BitField{}, err
 	}

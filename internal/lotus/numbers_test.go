@@ -62,6 +62,16 @@ func applied(t *testing.T, puts []KV) (next *uint64, allocated []uint64) {
 	return next, allocated
 }
 
+func TestNumberSetOfNumbersThatComeTwice(t *testing.T) {
+	b, err := NumberSet([]uint64{5, 3, 9, 3, 10, 9, 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.All(100); err != nil || !slices.Equal(got, []uint64{3, 5, 9, 10}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
 func TestPlanRaise(t *testing.T) {
 	none := *bitsOf(t)
 	for _, test := range []struct {

@@ -312,7 +312,9 @@ func (ex *Export) numbers(ctx context.Context, report *Report) ([]Change, error)
 		return nil, fmt.Errorf("read the repo's sector numbers: %w", err)
 	}
 	p := numberPlan{repo: repo, floor: floor, next: ex.Next, lower: ex.LowerNumber}
-	if p.others, err = lotus.NumberSet(ex.numbersSeen); err != nil {
+	p.others, err = lotus.NumberSet(ex.numbersSeen)
+	ex.numbersSeen = nil
+	if err != nil {
 		return nil, err
 	}
 	return p.changes(ctx, ex.Target, &report.Numbers)
