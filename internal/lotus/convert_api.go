@@ -2,8 +2,10 @@ package lotus
 
 import (
 	"fmt"
+	"reflect"
 
 	"github.com/filecoin-project/go-state-types/abi"
+	"github.com/filecoin-project/go-state-types/big"
 
 	"damocles-manager/internal/sector"
 )
@@ -18,6 +20,31 @@ func LackingOverRPC() []string {
 		"RemoteDataUnsealed", "RemoteDataSealed", "RemoteDataCache",
 		"RemoteCommit1Endpoint", "RemoteCommit2Endpoint", "RemoteSealingDoneEndpoint", "RemoteDataFinalized",
 	}
+}
+
+// Completed returns the sector with the fields that lotus-miner does not tell over
+// RPC from held, where it does not have them itself. held is the same sector in a
+// repo and must not contradict it. The two share memory.
+func (si *SectorInfo) Completed(held *SectorInfo) *SectorInfo {
+	out := *si
+	own, more := reflect.ValueOf(&out).Elem(), reflect.ValueOf(held).Elem()
+	for _, name := range LackingOverRPC() {
+		if field := own.FieldByName(name); isUnknown(field) {
+			field.Set(more.FieldByName(name))
+		}
+	}
+	return &out
+}
+
+// isUnknown says whether a field holds what decoding makes of nothing.
+func isUnknown(field reflect.Value) bool {
+	if amount, ok := field.Interface().(big.Int); ok {
+		return amount.Int == nil || amount.Sign() == 0
+	}
+	if field.Kind() == reflect.Slice {
+		return field.Len() == 0
+	}
+	return field.IsZero()
 }
 
 // SectorInfo returns the sector in the form of the datastore, so that one path

@@ -242,12 +242,23 @@ func (ex *Export) convert(s *Step, rec *sector.Record, origin *Origin, have []by
 		if base, err = lotus.Decode(origin.Value); err != nil {
 			return encodedSector{}, fmt.Errorf("decode its origin: %w", err)
 		}
+		base = ex.completed(base, have)
 	case have != nil:
 		if base, err = lotus.Decode(have); err != nil {
 			base = nil // what cannot be read cannot be kept; compare reports it
 		}
 	}
 	return ex.encode(s, rec, base)
+}
+
+// completed adds to an origin what lotus-miner did not tell when it was imported
+// over RPC: in the repo that it came from it is still there, and would be lost.
+func (ex *Export) completed(origin *lotus.SectorInfo, have []byte) *lotus.SectorInfo {
+	held, err := lotus.Decode(have)
+	if err != nil || len(sector.Diff(held.Record(ex.Miner), origin.Record(ex.Miner))) > 0 {
+		return origin
+	}
+	return origin.Completed(held)
 }
 
 func (ex *Export) encode(s *Step, rec *sector.Record, base *lotus.SectorInfo) (encodedSector, error) {
