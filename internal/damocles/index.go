@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/filecoin-project/go-state-types/abi"
+
+	"damocles-manager/internal/fault"
 )
 
 // Index says in which stores damocles looks for a sector's replica and cache
@@ -59,8 +61,12 @@ func (h *Home) LastNumber(miner abi.ActorID) (uint64, bool, error) {
 		return 0, false, err
 	}
 	n, err := DecodeNumber(value)
+	if err == nil && n > abi.MaxSectorNumber {
+		err = fmt.Errorf("%d is above any sector's number", n)
+	}
 	if err != nil {
-		return 0, false, fmt.Errorf("read key %q in %s: %w", NumberKey(miner), CollectionMeta, err)
+		return 0, false, fault.New("restore the home from a backup: to guess here is to use a number twice",
+			"read key %q in %s: %w", NumberKey(miner), CollectionMeta, err)
 	}
 	return n, true, nil
 }

@@ -77,13 +77,14 @@ func StateKey(ws Workspace, miner abi.ActorID, number abi.SectorNumber) string {
 }
 
 // ParseStateKey is the inverse of StateKey. It takes exactly the keys that
-// StateKey makes: under another spelling damocles would not find the sector.
+// StateKey makes: under another spelling damocles would not find the sector. A
+// number above any sector's is none: to count on above it would begin at 0 again.
 func ParseStateKey(ws Workspace, key string) (abi.ActorID, abi.SectorNumber, error) {
 	rest, ok := strings.CutPrefix(key, ws.prefix()+"m-")
 	miner, number, cut := strings.Cut(rest, "-n-")
 	if ok && cut {
-		m, errM := strconv.ParseUint(miner, 10, 64)
-		n, errN := strconv.ParseUint(number, 10, 64)
+		m, errM := strconv.ParseUint(miner, 10, 63)
+		n, errN := strconv.ParseUint(number, 10, 63)
 		if errM == nil && errN == nil && StateKey(ws, abi.ActorID(m), abi.SectorNumber(n)) == key {
 			return abi.ActorID(m), abi.SectorNumber(n), nil
 		}

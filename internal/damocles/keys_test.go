@@ -36,7 +36,8 @@ func TestParseStateKey(t *testing.T) {
 	for _, key := range []string{
 		"", "sector-states/", "sector-states/m-1000", "sector-states/m-1000-n-", "sector-states/m--n-1",
 		"sector-states/m-1000-n-01", "sector-states/m-1000-n-1x", "sector-states/m-1000-n--1",
-		"sector-states/m-1000-n-18446744073709551616", "sector-states/x-1000-n-1", "sector-states-offline/m-1000-n-1",
+		"sector-states/m-1000-n-18446744073709551616", "sector-states/m-1000-n-18446744073709551615",
+		"sector-states/m-1000-n-9223372036854775808", "sector-states/m-9223372036854775808-n-1", "sector-states/x-1000-n-1", "sector-states-offline/m-1000-n-1",
 	} {
 		if miner, number, err := ParseStateKey(Online, key); err == nil {
 			t.Errorf("%q was read as %d, %d", key, miner, number)

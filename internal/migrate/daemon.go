@@ -81,6 +81,9 @@ func stateID(value []byte) (sector.ID, error) {
 	if err := json.Unmarshal(value, &head); err != nil {
 		return sector.ID{}, fmt.Errorf("a sector that damocles lists has no readable ID: %w", fault.JSON(err))
 	}
+	if head.ID.Number > abi.MaxSectorNumber {
+		return sector.ID{}, fmt.Errorf("a sector that damocles lists has the number %d, which is above any sector's", head.ID.Number)
+	}
 	return sector.ID{Miner: head.ID.Miner, Number: head.ID.Number}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/filecoin-project/go-bitfield"
 	"github.com/filecoin-project/go-state-types/abi"
 
+	"damocles-manager/internal/fault"
 	"damocles-manager/internal/lotus"
 	"damocles-manager/internal/sector"
 )
@@ -57,6 +58,9 @@ func highestOf(ctx context.Context, miner abi.ActorID, who ...Numbered) (highest
 		n, known, err := w.HighestNumber(ctx, miner)
 		if err != nil {
 			return h, fmt.Errorf("find the highest sector number: %w", err)
+		}
+		if n > abi.MaxSectorNumber { // to count on above it would begin at 0 again
+			return h, fault.Refuse("see which of the two sides, or the chain node, tells it", "the sector number %d is in use as it seems, and above any sector's", n)
 		}
 		if known {
 			h.add(n)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/filecoin-project/go-state-types/builtin/v9/market"
 
 	"damocles-manager/internal/damocles"
+	"damocles-manager/internal/fault"
 	"damocles-manager/internal/sector"
 	"damocles-manager/internal/testkit"
 )
@@ -333,5 +335,34 @@ func TestNumbersThatCannotBeRead(t *testing.T) {
 	}
 	if c, _, err := home.NumberChange(t.Context(), miner, 7); err == nil {
 		t.Errorf("it would be set: %+v", c)
+	}
+}
+
+// A record under a number that no sector can have is reported, and counts for
+// nothing: above it, damocles would begin at 0 again.
+func TestNumbersAboveAnySectors(t *testing.T) {
+	for _, n := range []uint64{abi.MaxSectorNumber + 1, math.MaxUint64} {
+		puts := inHome(t, damocles.Offline, miner, 120)
+		puts["offline_meta"][fmt.Sprintf("sector-states-offline/m-1000-n-%d", n)] = []byte("{}")
+		home, _ := openHome(t, homeDir(t, true, puts), true)
+		if got, known, err := home.HighestNumber(t.Context(), miner); got != 120 || !known || err != nil {
+			t.Errorf("got %d, %v, %v", got, known, err)
+		}
+		repo, _ := openRepo(t, repoDir(t, true, nil), true)
+		ex := Export{Options: Options{Miner: miner}, Source: home, Target: repo}
+		if r, err := ex.Run(t.Context()); err != nil || r.Failed != 1 || r.SkippedTotal() != 1 || *r.Numbers.Last != 120 {
+			t.Errorf("%d: %+v, %v", n, r, err)
+		}
+		server := testkit.Damocles(t, testkit.DamoclesOptions{Empty: true, Offline: []json.RawMessage{fmt.Appendf(nil, `{"ID":{"Miner":1000,"Number":%d}}`, n)}})
+		if got, known, err := openDaemon(t, server, "").HighestNumber(t.Context(), miner); known || err != nil {
+			t.Errorf("a daemon: got %d, %v", got, err)
+		}
+		if _, err := highestOf(t.Context(), miner, chainNumbers{chainThatKnows(n)}); fault.KindOf(err) != fault.Refused {
+			t.Errorf("a chain node: %v", err)
+		}
+		allocator, _ := openHome(t, homeDir(t, true, map[string]kv{"meta": {damocles.NumberKey(miner): uvarint(n)}}), true)
+		if _, _, err := allocator.HighestNumber(t.Context(), miner); err == nil || fault.HintOf(err) == "" {
+			t.Errorf("the allocator: %v", err)
+		}
 	}
 }
