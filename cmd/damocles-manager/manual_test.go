@@ -184,7 +184,7 @@ var known = []string{"damocles-manager", "lotus-miner", "lotus", "venus-wallet",
 func program(command string) string { return strings.Fields(command)[0] }
 
 var (
-	stamp   = regexp.MustCompile(`\d{8}T\d{6}\.\d{9}Z`)
+	stamp   = regexp.MustCompile(`\d{8}T\d{6}\.\d{9}Z|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC`)
 	spaces  = regexp.MustCompile(`[ \t]+`)
 	figures = regexp.MustCompile(`\b(\d+(\.\d+)? ?[KMGT]i?B|\d+\.\d+%)`)
 )

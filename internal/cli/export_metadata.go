@@ -262,5 +262,5 @@ func (a *app) showNumber(dir string, miner abi.ActorID, r *migrate.Report, o met
 	default:
 		a.ui.Printf("next sector number is %d already\n", *n.Last)
 	}
-	a.showUndo(r, "export", "--miner", sector.MinerString(miner), "rollback", "--dest-repo", dir)
+	a.showUndo(r, rollbackWords(miner, dir)...)
 }

@@ -160,5 +160,5 @@ func (a *app) showExportStores(dir string, miner abi.ActorID, r *migrate.StoreRe
 		a.ui.Printf("the repo has all %d stores already: nothing was changed\n", r.Unchanged)
 	}
 	a.ui.StoreSummary("export stores", r)
-	a.showUndo(&migrate.Report{Journal: r.Journal}, "export", "--miner", sector.MinerString(miner), "rollback", "--dest-repo", dir)
+	a.showUndo(&migrate.Report{Journal: r.Journal}, rollbackWords(miner, dir)...)
 }

@@ -173,3 +173,25 @@ func TestImportNeverTouchesOnline(t *testing.T) {
 		t.Error("117 has changed")
 	}
 }
+
+// A run that was stopped before it wrote anything has no journal, and a rollback
+// without --backup takes the run before it: it says which one that is, and how to
+// take that back.
+func TestRollbackSaysWhatItUndoes(t *testing.T) {
+	w := newWorld(t)
+	repo, home := w.repo("lotus"), w.path("home")
+	w.sectorsCmd(home, "import", "--repo", repo).exits(3)
+	before := w.sectorsCmd(home, "list", "--offline", "--snapup", "--json").exits(0).out
+	which := []string{"undoing the import of f01000 that began at 20", " UTC, the newest that wrote something: " + home}
+
+	w.sectorsCmd(home, "import", "rollback", "--dry-run").exits(0).says(which...).never("take this back", "interrupted")
+	r := w.sectorsCmd(home, "import", "rollback", "--quiet").exits(0).says(which...).says("27 deleted", "take this back with: ")
+	w.sectorsCmd(home, "list", "--offline", "--snapup").exits(0).says("Count: 0")
+
+	back := w.sectorsCmd(home, "import", "rollback", "--backup", r.undoes()).exits(0).
+		says("undoing the rollback that began at 20", "27 restored").never("the newest")
+	if after := w.sectorsCmd(home, "list", "--offline", "--snapup", "--json").exits(0).out; after != before {
+		t.Errorf("the sectors are not back:\n%s", after)
+	}
+	w.sectorsCmd(home, "import", "rollback", "--backup", back.undoes(), "--dry-run").exits(0).says("27 would be deleted")
+}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"damocles-manager/internal/migrate"
+	"damocles-manager/internal/sector"
 )
 
 type rollbackOptions struct {
@@ -52,7 +53,8 @@ func runImportRollback(ctx context.Context, a *app, o rollbackOptions) (err erro
 	}
 	store := migrate.WithOrigins(migrate.NewHome(side.home, side.dir, migrate.RollbackCommand, 0, a.fs), !o.dryRun, a.fs)
 	defer closing(&err, store)
-	return a.rollback(ctx, migrate.Rollback{Store: store, Journal: journal, Keep: migrate.KeepHomeKeys, DryRun: o.dryRun})
+	return a.rollback(ctx, migrate.Rollback{Store: store, Journal: journal, Keep: migrate.KeepHomeKeys, DryRun: o.dryRun},
+		"import", "rollback", "--home", side.dir)
 }
 
 func newExportRollbackCommand(a *app, ex *exportOptions) *cobra.Command {
@@ -108,7 +110,8 @@ func runExportRollback(ctx context.Context, a *app, ex exportOptions, o rollback
 	defer closing(&err, repo)
 	store := migrate.WithOrigins(migrate.NewRepo(repo, dir, migrate.RollbackCommand, miner, a.fs), !o.dryRun, a.fs)
 	defer closing(&err, store)
-	return a.rollback(ctx, migrate.Rollback{Store: store, Journal: journal, Keep: migrate.KeepRepoKeys, DryRun: o.dryRun})
+	return a.rollback(ctx, migrate.Rollback{Store: store, Journal: journal, Keep: migrate.KeepRepoKeys, DryRun: o.dryRun},
+		rollbackWords(miner, dir)...)
 }
 
 // rollbackStores takes back what `export stores` wrote: files, and nothing in the
@@ -123,11 +126,16 @@ func (a *app) rollbackStores(ctx context.Context, dir string, miner abi.ActorID,
 	return a.rollback(ctx, migrate.Rollback{
 		Store: files, Journal: journal, Hold: files.Hold, DryRun: dryRun,
 		Keep: func(string) bool { return false },
-	})
+	}, rollbackWords(miner, dir)...)
+}
+
+func rollbackWords(miner abi.ActorID, repo string) []string {
+	return []string{"export", "--miner", sector.MinerString(miner), "rollback", "--dest-repo", repo}
 }
 
 // findJournal finds what to undo in target: what the user named, or else the
-// newest journal of the commands in dir.
+// newest journal of the commands in dir. It says which run that is: a run that was
+// stopped before it wrote anything has none, and then it is the one before.
 func (a *app) findJournal(dir, target, given string, commands ...string) (journal string, err error) {
 	if given != "" {
 		if given, err = a.expandHome(given); err != nil {
@@ -137,17 +145,29 @@ func (a *app) findJournal(dir, target, given string, commands ...string) (journa
 	if journal, err = migrate.FindJournal(dir, given, commands...); err != nil {
 		return "", err
 	}
-	return journal, migrate.CheckJournal(journal, target, given != "", commands...)
+	run, err := migrate.CheckJournal(journal, target, given != "", commands...)
+	if err != nil {
+		return "", err
+	}
+	if given == "" {
+		run += ", the newest that wrote something"
+	}
+	a.ui.Notice("undoing " + run + ": " + journal)
+	return journal, nil
 }
 
-func (a *app) rollback(ctx context.Context, rb migrate.Rollback) error {
-	a.ui.Info("undoing " + rb.Journal)
+// rollback undoes a run, and says how to take that back; words are those of its
+// own command.
+func (a *app) rollback(ctx context.Context, rb migrate.Rollback, words ...string) error {
 	rb.Observe = func(e migrate.RollbackEvent) { a.ui.Key(e) }
 	report, err := rb.Run(ctx)
 	if err != nil {
 		return a.interrupted(nil, err)
 	}
 	a.ui.RollbackSummary(report)
+	if report.Journal != "" {
+		a.ui.Printf("take this back with: %s\n", undoLine(report.Journal, words...))
+	}
 	if report.Kept > 0 {
 		return errIncomplete
 	}

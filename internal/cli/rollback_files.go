@@ -30,7 +30,6 @@ func runFilesRollback(ctx context.Context, a *app, miner abi.ActorID, o rollback
 	if err != nil {
 		return err
 	}
-	a.ui.Info("undoing " + journal)
 	run := &filesRollback{app: a, undo: undo, dryRun: o.dryRun}
 	if err := run.all(ctx); err != nil {
 		return a.interrupted(nil, errors.Join(err, undo.Abandon()))

@@ -96,12 +96,17 @@ func (a *app) showUndo(r *migrate.Report, command ...string) {
 		a.ui.Printf("backup: %s\n", r.Backup)
 	}
 	if r.Journal != "" {
-		line := "damocles-manager util sealer sectors"
-		for _, word := range append(command, "--backup", r.Journal) {
-			line += " " + shellWord(word)
-		}
-		a.ui.Printf("undo with: %s\n", line)
+		a.ui.Printf("undo with: %s\n", undoLine(r.Journal, command...))
 	}
+}
+
+// undoLine is the command that undoes a journal.
+func undoLine(journal string, command ...string) string {
+	line := "damocles-manager util sealer sectors"
+	for _, word := range append(command, "--backup", journal) {
+		line += " " + shellWord(word)
+	}
+	return line
 }
 
 var plainWord = regexp.MustCompile(`^[\w./:@%+,=-]+$`)

@@ -73,7 +73,7 @@ func (w *world) journal() string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := migrate.CheckJournal(path, w.dir, true, migrate.DaemonCommand); err != nil {
+	if _, err := migrate.CheckJournal(path, w.dir, true, migrate.DaemonCommand); err != nil {
 		w.t.Fatal(err)
 	}
 	return path

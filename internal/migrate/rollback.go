@@ -12,6 +12,7 @@ import (
 
 	"damocles-manager/internal/durable"
 	"damocles-manager/internal/fault"
+	"damocles-manager/internal/sector"
 )
 
 // Store is a database that a run is undone in.
@@ -263,24 +264,39 @@ func isOfAnother(target, dir string) bool {
 // CheckJournal refuses a journal that is not of one of the commands (or of the
 // undoing of one), and one of another repo or home than dir. What went through a
 // running damocles-manager is known by an address; such a one is taken where the
-// user named it.
-func CheckJournal(path, dir string, named bool, commands ...string) error {
+// user named it. run says of which run the journal is.
+func CheckJournal(path, dir string, named bool, commands ...string) (run string, err error) {
 	j, err := durable.OpenJournal(path)
 	if err != nil {
-		return journalError("nothing was changed; name another journal with --backup, a file that ends in .journal", err)
+		return "", journalError("nothing was changed; name another journal with --backup, a file that ends in .journal", err)
 	}
 	h := j.Header
 	undoes := h.Command == RollbackCommand || h.Command == RollbackStoresCommand && slices.Contains(commands, ExportStoresCommand)
 	if !slices.Contains(commands, h.Command) && !undoes {
-		return fault.Refuse("name a journal of "+strings.Join(commands, " or "), "the journal %s is of %s", path, h.Command)
+		return "", fault.Refuse("name a journal of "+strings.Join(commands, " or "), "the journal %s is of %s", path, h.Command)
 	}
 	switch byAddress := !filepath.IsAbs(h.Target); {
 	case byAddress && !named:
-		return fault.Refuse("if that one works on this home, name the journal with --backup",
+		return "", fault.Refuse("if that one works on this home, name the journal with --backup",
 			"the newest journal, %s, is of the damocles-manager at %s", path, h.Target)
 	case isOfAnother(h.Target, dir):
-		return fault.Refuse("name the journal of this one, or the one that it belongs to",
+		return "", fault.Refuse("name the journal of this one, or the one that it belongs to",
 			"the journal %s is of %s, not of %s", path, h.Target, dir)
 	}
-	return nil
+	return runOf(j), nil
+}
+
+// runOf names the run of a journal as its owner remembers it: by what it was and
+// when it began.
+func runOf(j *durable.JournalReader) string {
+	h := j.Header
+	text := "the " + strings.ReplaceAll(h.Command, "-", " of ") // export-stores
+	if h.Miner != "" && h.Miner != sector.MinerString(0) {      // an undoing is of no miner
+		text += " of " + h.Miner
+	}
+	text += " that began at " + h.Started.UTC().Format("2006-01-02 15:04:05 UTC")
+	if !j.Ended {
+		text += " and was interrupted"
+	}
+	return text
 }

@@ -273,7 +273,7 @@ func TestCheckJournal(t *testing.T) {
 		if err := errors.Join(r.record(change("k", "", "v")), r.end()); err != nil {
 			t.Fatal(err)
 		}
-		err := CheckJournal(r.path, dir, tt.named, "import", "finalize")
+		_, err := CheckJournal(r.path, dir, tt.named, "import", "finalize")
 		if tt.refused == "" {
 			if err != nil {
 				t.Errorf("%s: %v", tt.name, err)
@@ -282,6 +282,26 @@ func TestCheckJournal(t *testing.T) {
 		}
 		if fault.KindOf(err) != fault.Refused || !strings.Contains(err.Error(), tt.refused) || fault.HintOf(err) == "" {
 			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+func TestCheckJournalNamesTheRun(t *testing.T) {
+	dir := t.TempDir()
+	at := time.Date(2026, 11, 22, 14, 9, 11, 5, time.UTC)
+	r := recorder{dir: dir, now: func() time.Time { return at }, header: durable.Header{Command: "import", Miner: "f01000", Target: dir}}
+	if err := errors.Join(r.record(change("k", "", "v")), r.sync()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"the import of f01000 that began at 2026-11-22 14:09:11 UTC and was interrupted",
+		"the import of f01000 that began at 2026-11-22 14:09:11 UTC",
+	} {
+		if got, err := CheckJournal(r.path, dir, false, "import"); got != want || err != nil {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+		if err := r.end(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
