@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"damocles-manager/internal/migrate"
-	"damocles-manager/internal/sector"
 )
 
 // Every line of --json is one JSON object, and nothing else is on stdout.
@@ -24,7 +23,6 @@ func TestJSONLines(t *testing.T) {
 	hard := event(1, migrate.Failed)
 	hard.Reason = "a <b> & \"c\"\nd\te \xff é"
 	s.Sector(hard)
-	s.Differences([]sector.Difference{{Field: "F"}})
 	s.Summary("import", &migrate.Report{Written: 1})
 	s.Notice("on stderr")
 	if err := s.Flush(); err != nil {

@@ -314,10 +314,3 @@ func counts(m map[string]int) string {
 	}
 	return " (" + strings.Join(parts, ", ") + ")"
 }
-
-// Differences shows fields that differ, one a line.
-func (u *UI) Differences(ds []sector.Difference) {
-	for _, d := range ds {
-		u.Printf("\t%s: has %s, would be %s\n", d.Field, d.Have, d.Want)
-	}
-}

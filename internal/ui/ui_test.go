@@ -219,7 +219,4 @@ func TestNotices(t *testing.T) {
 	if got := s.stderr.String(); got != "an info\n" {
 		t.Errorf("got %q", got)
 	}
-	s = newScreen(t, Options{})
-	s.Differences([]sector.Difference{{Field: "F", Have: "1", Want: "2"}})
-	s.shows("\tF: has 1, would be 2\n")
 }
