@@ -12,6 +12,7 @@ import (
 	"damocles-manager/internal/chain"
 	"damocles-manager/internal/damocles"
 	"damocles-manager/internal/fault"
+	"damocles-manager/internal/migrate"
 	"damocles-manager/internal/sector"
 	"damocles-manager/internal/serve"
 )
@@ -138,29 +139,21 @@ func (d *Daemon) finalized(id sector.ID, on *chain.Sector) ([]damocles.Change, e
 	return append(changes, freed...), nil
 }
 
-// checkFinalized holds the record against the chain, as `finalize` does without a daemon.
+// checkFinalized asks the same as `finalize` does without a daemon, and whether
+// the original could live with the record.
 func checkFinalized(after []byte, on *chain.Sector) error {
 	s, err := damocles.DecodeState(after)
 	if err != nil {
 		return err
 	}
-	if s.AbortReason != "" {
-		return fmt.Errorf("it was aborted (%s)", s.AbortReason)
+	if why := migrate.NotFinal(s); why != "" {
+		return errors.New(why)
 	}
 	if err := checkState(damocles.Offline, s); err != nil {
 		return err
 	}
-	original := on.SealedCID
-	if on.SectorKeyCID != nil {
-		original = *on.SectorKeyCID
-	}
-	switch {
-	case s.Upgraded != (on.SectorKeyCID != nil):
-		return fmt.Errorf("its metadata says upgraded %t, the chain %t", s.Upgraded, on.SectorKeyCID != nil)
-	case s.Pre == nil:
-		return errors.New("it has no CommR: its sealing never came so far")
-	case s.Pre.CommR != original:
-		return fmt.Errorf("the chain's CommR is %s, the metadata's %s", original, s.Pre.CommR)
+	if why := migrate.NotFinalOnChain(s, migrate.OnChain(on)); why != "" {
+		return errors.New(why)
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func TestFinalizeRefuses(t *testing.T) {
 	w.refuses("the chain's CommR is "+other, "FinalizeSector", sid(117))
 	on = testkit.OnChain(117, other, "bagboea4b5abca6csvohmgmslkavas7bkb6axnk3waktqse6cfmberj5cce2hgn2n")
 	w.refuses("its metadata says upgraded false, the chain true", "FinalizeSector", sid(117))
-	w.refuses("it has no Pre", "FinalizeSector", sid(118))
+	w.refuses("it has no CommR: its sealing never came so far", "FinalizeSector", sid(118))
 }
 
 // What a stop between the two writes of a move leaves behind is finished by the next

@@ -32,14 +32,20 @@ func (c ChainNode) Sector(ctx context.Context, id sector.ID) (sector.OnChain, er
 	if err != nil {
 		return sector.OnChain{}, err
 	}
+	return OnChain(s), nil
+}
+
+// OnChain is a chain node's answer in the neutral form; nil says that the chain
+// has no such sector.
+func OnChain(s *chain.Sector) sector.OnChain {
 	if s == nil {
-		return sector.OnChain{Absent: true}, nil
+		return sector.OnChain{Absent: true}
 	}
 	on := sector.OnChain{SealedCID: s.SealedCID, Activation: s.Activation, Expiration: s.Expiration}
 	if s.SectorKeyCID != nil {
 		on.SectorKey = *s.SectorKeyCID
 	}
-	return on, nil
+	return on
 }
 
 // Deal asks for a deal's proposal.

@@ -145,34 +145,50 @@ func (f *Finalize) step(ctx context.Context, id sector.ID) (*Step, error) {
 
 // refuse says why a sector may not be finalized, "" where it may.
 func (f *Finalize) refuse(ctx context.Context, rec *sector.Record, state *damocles.SectorState) (string, error) {
-	switch {
-	case state.AbortReason != "":
-		return "it was aborted (" + state.AbortReason + ")", nil
-	case !rec.Original.CommR.Defined():
-		return "it has no CommR: its sealing never came so far", nil
-	case f.Chain == nil && state.Upgraded && !rec.Upgraded:
-		return "its upgrade has not landed as far as damocles knows: give a chain node with --chain that decides", nil
-	case f.Chain == nil:
+	if why := NotFinal(state); why != "" {
+		return why, nil
+	}
+	if f.Chain == nil {
+		if state.Upgraded && !rec.Upgraded {
+			return "its upgrade has not landed as far as damocles knows: give a chain node with --chain that decides", nil
+		}
 		return "", nil
 	}
 	on, err := f.Chain.Sector(ctx, rec.ID)
 	if err != nil {
 		return "", fmt.Errorf("ask the chain for %s: %w", rec.ID, err)
 	}
-	if on.Absent {
-		return "the chain does not have it", nil
+	return NotFinalOnChain(state, on), nil
+}
+
+// NotFinal says why a sector may not be finalized whatever the chain says, ""
+// where that decides.
+func NotFinal(state *damocles.SectorState) string {
+	switch {
+	case state.AbortReason != "":
+		return "it was aborted (" + state.AbortReason + ")"
+	case state.Pre == nil || !state.Pre.CommR.Defined():
+		return "it has no CommR: its sealing never came so far"
 	}
+	return ""
+}
+
+// NotFinalOnChain says what on the chain keeps a sector from being finalized that
+// NotFinal lets pass, "" where nothing does.
+func NotFinalOnChain(state *damocles.SectorState, on sector.OnChain) string {
 	original := on.SealedCID
 	if on.SectorKey.Defined() {
 		original = on.SectorKey
 	}
-	if state.Upgraded != on.SectorKey.Defined() {
-		return fmt.Sprintf("its metadata says upgraded %t, the chain %t", state.Upgraded, on.SectorKey.Defined()), nil
+	switch upgraded := on.SectorKey.Defined(); {
+	case on.Absent:
+		return "the chain does not have it"
+	case state.Upgraded != upgraded:
+		return fmt.Sprintf("its metadata says upgraded %t, the chain %t", state.Upgraded, upgraded)
+	case original != state.Pre.CommR:
+		return fmt.Sprintf("the chain's CommR is %s, the metadata's %s", original, state.Pre.CommR)
 	}
-	if original != rec.Original.CommR {
-		return fmt.Sprintf("the chain's CommR is %s, the metadata's %s", original, rec.Original.CommR), nil
-	}
-	return "", nil
+	return ""
 }
 
 // sameJSON compares all that two documents say, also what is not known here.
