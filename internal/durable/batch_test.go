@@ -39,6 +39,58 @@ func TestMove(t *testing.T) {
 	}
 }
 
+// NFS knows no rename that replaces nothing. There a file gets a second name and
+// loses the first; the answer to that may be lost, so that the removal is asked
+// for again and says that nothing is there, or ends with an error.
+func TestMoveOfWhichAnAnswerIsLost(t *testing.T) {
+	for name, answer := range map[string]error{"asked again": nil, "timed out": unix.EIO} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+			must(t, os.WriteFile(from, []byte("sector"), 0o600))
+			s := FS{Fault: func(op, _ string) error {
+				switch op {
+				case "rename":
+					return unix.EINVAL
+				case "remove":
+					must(t, os.Remove(from))
+					return answer
+				}
+				return nil
+			}}
+			if err := s.Move(from, to); err != nil {
+				t.Errorf("the file is where it should be: got %v", err)
+			}
+			if got, err := os.ReadFile(to); string(got) != "sector" {
+				t.Errorf("the file is lost: got %q, %v", got, err)
+			}
+		})
+	}
+}
+
+// A removal that failed may still be carried out: the new name has to stay.
+func TestMoveOfWhichTheRemovalFails(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	must(t, os.WriteFile(from, []byte("sector"), 0o600))
+	s := FS{Fault: func(op, _ string) error {
+		switch op {
+		case "rename":
+			return unix.EINVAL
+		case "remove":
+			return unix.EIO
+		}
+		return nil
+	}}
+	if err := s.Move(from, to); !errors.Is(err, unix.EIO) {
+		t.Errorf("got %v, want EIO", err)
+	}
+	if got, want := listNames(t, dir), []string{"from", "to"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	must(t, FS{}.Drop(to))
+}
+
 func TestMoveToAnotherFileSystem(t *testing.T) {
 	shm, err := os.MkdirTemp("/dev/shm", "durable") //nolint:usetesting // it has to be on another file system
 	if err != nil {

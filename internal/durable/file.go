@@ -103,13 +103,24 @@ func (f *File) Commit() error {
 		return err
 	}
 	if err := f.fs.move(f.tmp, f.path); err != nil {
-		return fmt.Errorf("publish %s: %w", f.path, err)
+		return errors.Join(fmt.Errorf("publish %s: %w", f.path, err), f.withdraw())
 	}
 	f.tmp = ""
 	if err := f.fs.SyncDir(filepath.Dir(f.path)); err != nil {
 		return errors.Join(err, os.Remove(f.path))
 	}
 	return nil
+}
+
+// withdraw takes back the name that a failed move may have given the file beside
+// its temporary one.
+func (f *File) withdraw() error {
+	tmp, err := os.Lstat(f.tmp)
+	at, err2 := os.Lstat(f.path)
+	if err != nil || err2 != nil || !os.SameFile(tmp, at) {
+		return nil //nolint:nilerr // the name is another file's, or nobody's
+	}
+	return os.Remove(f.path)
 }
 
 // finish makes the content durable under the temporary name.

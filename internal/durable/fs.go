@@ -102,6 +102,7 @@ func (s FS) syncFile(f *os.File) error {
 // move renames without replacing and without syncing. Where the file system
 // has no such rename, a file is linked to its new name and the old one
 // removed, and a directory is renamed, which replaces nothing but an empty one.
+// A file of which the old name cannot be removed then keeps both, with the error.
 func (s FS) move(oldpath, newpath string) error {
 	err := s.Step("rename", newpath)
 	if err == nil {
@@ -138,9 +139,11 @@ func (s FS) linkOver(oldpath, newpath string, old fs.FileInfo) error {
 	if err == nil {
 		err = os.Remove(oldpath)
 	}
-	if err != nil {
-		// One name, the old one: as if nothing had been done.
-		return errors.Join(err, os.Remove(newpath))
+	// The new name stays whatever the answer is: NFS says of its own repeated
+	// request that nothing was there, and one that timed out may still be carried
+	// out. Two names of one file can be looked at again; none cannot.
+	if _, gone := os.Lstat(oldpath); errors.Is(gone, fs.ErrNotExist) {
+		return nil
 	}
-	return nil
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -231,6 +232,39 @@ func TestSecondRenameFailsAfterFilling(t *testing.T) {
 		t.Errorf("got %+v", rep)
 	}
 	w.checkArrived(false)
+}
+
+// On NFS a replica gets its new name first and loses the old one then. The
+// answer to the removal can be an error, whether it was carried out or not: the
+// replica stays, and the next run says where.
+func TestRemovalOfTheOldNameFails(t *testing.T) {
+	for _, done := range []bool{false, true} {
+		src := quick(t)
+		w := newWorld(t, src, filepath.Join(src, "store"), 100)
+		replica := w.sectors[0].Objects[0]
+		nfs := durable.FS{Fault: func(op, path string) error {
+			switch {
+			case op == "rename" && path == replica.To:
+				return unix.EINVAL
+			case op == "remove" && path == replica.From:
+				if done {
+					must(t, os.Remove(path))
+				}
+				return unix.EIO
+			}
+			return nil
+		}}
+		rep, err := w.run(Options{FS: nfs})
+		must(t, err)
+		if !done && rep.Failed != 1 {
+			t.Errorf("carried out %v: got %+v", done, rep)
+		}
+		if got := content(t, replica.To); !maps.Equal(got, w.before[replica.From]) {
+			t.Errorf("carried out %v: the replica is not at the target", done)
+		}
+		w.good(Options{})
+		w.checkArrived(false)
+	}
 }
 
 // A flipped bit between the sync and the reading back is noticed.
