@@ -27,6 +27,7 @@ const maxState = 4096
 type copyState struct {
 	Size    int64  `json:"size"`    // of the source, in bytes
 	ModTime int64  `json:"mtime"`   // of the source, in nanoseconds since 1970
+	Changed int64  `json:"changed"` // the same, of its inode: a backup that is restored in place sets the mtime back
 	Inode   uint64 `json:"inode"`   // of the source
 	Staged  uint64 `json:"staged"`  // inode of the staged file
 	Offset  int64  `json:"offset"`  // Size once it is complete
@@ -39,14 +40,17 @@ func inodeOf(fi fs.FileInfo) uint64 { return fi.Sys().(*syscall.Stat_t).Ino }
 
 // newState is the state of a copy of the source src to the file staged.
 func newState(src, staged fs.FileInfo) copyState {
-	return copyState{Version: 1, Size: src.Size(), ModTime: src.ModTime().UnixNano(), Inode: inodeOf(src), Staged: inodeOf(staged)}
+	return copyState{
+		Version: 1, Size: src.Size(), ModTime: src.ModTime().UnixNano(), Changed: inodeChanged(src),
+		Inode: inodeOf(src), Staged: inodeOf(staged),
+	}
 }
 
 // matches tells whether s is about these two files.
 func (s copyState) matches(src, staged fs.FileInfo) bool {
 	want := newState(src, staged)
-	return s.Version == want.Version && s.Size == want.Size && s.ModTime == want.ModTime && s.Inode == want.Inode &&
-		s.Staged == want.Staged && staged.Mode().IsRegular() && staged.Size() >= s.Offset &&
+	return s.Version == want.Version && s.Size == want.Size && s.ModTime == want.ModTime && s.Changed == want.Changed &&
+		s.Inode == want.Inode && s.Staged == want.Staged && staged.Mode().IsRegular() && staged.Size() >= s.Offset &&
 		s.Offset > 0 && s.Offset <= s.Size
 }
 

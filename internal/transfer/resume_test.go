@@ -137,6 +137,12 @@ func TestResumeStartsOver(t *testing.T) {
 			fi, err := os.Stat(src)
 			return errors.Join(err, os.Truncate(src, 6000), os.Chtimes(src, time.Time{}, fi.ModTime()))
 		}},
+		// As rsync --inplace --times restores a file from a backup.
+		{"source restored in its place", func() error {
+			fi, err := os.Stat(src)
+			data := bytes.Repeat([]byte("right"), 1000)
+			return errors.Join(err, os.WriteFile(src, data, 0o600), os.Chtimes(src, time.Time{}, fi.ModTime()))
+		}},
 		{"replaced source", func() error {
 			fi, err := os.Stat(src)
 			data := bytes.Repeat([]byte("other"), 1000)
