@@ -25,8 +25,15 @@ func runFilesRollback(ctx context.Context, a *app, miner abi.ActorID, o rollback
 	if err != nil {
 		return err
 	}
+	stores, err := side.stores(ctx, a)
+	if err != nil {
+		return err
+	}
 	home := migrate.NewHome(side.home, side.dir, migrate.RollbackFilesCommand, miner, a.fs)
-	undo, err := migrate.OpenFilesUndo(ctx, home, journal)
+	undo, err := migrate.OpenFilesUndo(ctx, home, stores, journal)
+	if err == nil {
+		err = undo.CheckStores()
+	}
 	if err != nil {
 		return err
 	}
@@ -46,53 +53,59 @@ type filesRollback struct {
 
 // all goes from store to store: each is a target of its own.
 func (r *filesRollback) all(ctx context.Context) error {
-	for _, root := range r.undo.Stores() {
-		var given []migrate.MovedSector // by Sector.Index
-		var bad error
-		r.undo.Each(root, func(s migrate.MovedSector, err error) bool {
-			given, bad = append(given, s), err
-			return err == nil
-		})
-		if bad != nil {
-			return bad
-		}
-		sectors := func() iter.Seq2[transfer.Sector, error] {
-			return func(yield func(transfer.Sector, error) bool) {
-				for i, s := range given {
-					out := transfer.Sector{ID: s.ID, Size: s.Size, Index: i}
-					for _, o := range s.Objects {
-						out.Objects = append(out.Objects, transfer.Object{Kind: o.Kind, From: o.From, To: o.To})
-					}
-					if !yield(out, nil) {
-						return
-					}
-				}
+	for round := range r.undo.Rounds() {
+		for _, root := range r.undo.Stores(round) {
+			if err := r.store(ctx, round, root); err != nil {
+				return err
 			}
-		}
-		shown := r.ui.NewTransfer(ui.MovingBack)
-		shown.DryRun = r.dryRun
-		back := func(done []transfer.Sector) []migrate.MovedSector {
-			out := make([]migrate.MovedSector, len(done))
-			for i, s := range done {
-				out[i] = given[s.Index]
-			}
-			return out
-		}
-		opt := transfer.Options{
-			DryRun: r.dryRun, FS: r.fs, Log: r.log, Target: root, Observe: shown.Observe, Progress: shown.Progress,
-			Journal: intends(func(s []transfer.Sector) error { return r.undo.Intend(back(s)) }),
-			Known:   func(ctx context.Context, done []transfer.Sector) error { return r.undo.Known(ctx, back(done)) },
-		}
-		err := shown.While(ctx, func(ctx context.Context) error {
-			report, err := transfer.Run(ctx, opt, sectors)
-			r.add(report)
-			return err
-		})
-		if err != nil {
-			return err
 		}
 	}
 	return nil
+}
+
+// store takes back what goes to one store in a round.
+func (r *filesRollback) store(ctx context.Context, round int, root string) error {
+	var given []migrate.MovedSector // by Sector.Index
+	var bad error
+	r.undo.Each(round, root, func(s migrate.MovedSector, err error) bool {
+		given, bad = append(given, s), err
+		return err == nil
+	})
+	if bad != nil || len(given) == 0 {
+		return bad
+	}
+	sectors := func() iter.Seq2[transfer.Sector, error] {
+		return func(yield func(transfer.Sector, error) bool) {
+			for i, s := range given {
+				out := transfer.Sector{ID: s.ID, Size: s.Size, Index: i}
+				for _, o := range s.Objects {
+					out.Objects = append(out.Objects, transfer.Object{Kind: o.Kind, From: o.From, To: o.To})
+				}
+				if !yield(out, nil) {
+					return
+				}
+			}
+		}
+	}
+	shown := r.ui.NewTransfer(ui.MovingBack)
+	shown.DryRun = r.dryRun
+	back := func(done []transfer.Sector) []migrate.MovedSector {
+		out := make([]migrate.MovedSector, len(done))
+		for i, s := range done {
+			out[i] = given[s.Index]
+		}
+		return out
+	}
+	opt := transfer.Options{
+		DryRun: r.dryRun, FS: r.fs, Log: r.log, Target: root, Observe: shown.Observe, Progress: shown.Progress,
+		Journal: intends(func(s []transfer.Sector) error { return r.undo.Intend(back(s)) }),
+		Known:   func(ctx context.Context, done []transfer.Sector) error { return r.undo.Known(ctx, back(done)) },
+	}
+	return shown.While(ctx, func(ctx context.Context) error {
+		report, err := transfer.Run(ctx, opt, sectors)
+		r.add(report)
+		return err
+	})
 }
 
 // intends is a function as a journal of the file engine.

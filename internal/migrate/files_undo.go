@@ -2,8 +2,11 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -12,6 +15,7 @@ import (
 
 	"damocles-manager/internal/damocles"
 	"damocles-manager/internal/durable"
+	"damocles-manager/internal/fault"
 	"damocles-manager/internal/sector"
 )
 
@@ -33,35 +37,38 @@ type MovedSector struct {
 
 // FilesUndo takes a move of files back: what its journal says was moved, and the
 // entries that it changed in the index. It is journaled like any other write.
+//
+// A journal that an interrupted run left open may have been gone on with by one
+// that had another target. So an object can have gone two ways, or more, and
+// goes them back in as many rounds, the newest first.
 type FilesUndo struct {
-	home  *Home
-	moved map[string]map[sector.ID][]MovedObject // by the store to go back to
-	index map[string]durable.Entry
+	home   *Home
+	stores []HomeStore
+	rounds []filesRound
+	index  map[string][]durable.Entry // the newest first
 
 	mu sync.Mutex
 	// Kept are entries of the index that have changed since, and stay.
 	Kept []string
 }
 
-// OpenFilesUndo reads the journal of a move out of the home's stores. The home is
-// to be one of RollbackFilesCommand.
-func OpenFilesUndo(ctx context.Context, home *Home, journal string) (*FilesUndo, error) {
+// filesRound is what goes back at once, by the store that it goes back to.
+type filesRound map[string]map[sector.ID][]MovedObject
+
+// OpenFilesUndo reads the journal of a move out of the home's stores, those of its
+// configuration. The home is to be one of RollbackFilesCommand.
+func OpenFilesUndo(ctx context.Context, home *Home, stores []HomeStore, journal string) (*FilesUndo, error) {
 	j, err := durable.OpenJournal(journal)
 	if err != nil {
 		return nil, journalError("name another journal with --backup, a file that ends in .journal", err)
 	}
-	u := &FilesUndo{home: home, moved: map[string]map[sector.ID][]MovedObject{}, index: map[string]durable.Entry{}}
+	u := &FilesUndo{home: home, stores: stores, index: map[string][]durable.Entry{}}
 	err = j.EachNewestRunFirst(ctx, func(e durable.Entry) error {
 		switch e.Store {
 		case filesStore:
 			return u.add(e)
 		case damocles.CollectionIndex:
-			// Later runs come first: what stood there before the first one counts, and
-			// what the last one wrote.
-			if newer, ok := u.index[e.Key]; ok {
-				e.After = newer.After
-			}
-			u.index[e.Key] = e
+			u.index[e.Key] = append(u.index[e.Key], e)
 		}
 		return nil
 	})
@@ -79,32 +86,112 @@ func (u *FilesUndo) add(e durable.Entry) error {
 	if was == is {
 		return nil
 	}
-	root := filepath.Dir(filepath.Dir(was))
-	if u.moved[root] == nil {
-		u.moved[root] = map[sector.ID][]MovedObject{}
-	}
 	o := MovedObject{Kind: kind, From: is, To: was}
-	if !slices.Contains(u.moved[root][id], o) { // a run that went on with it notes it again
-		u.moved[root][id] = append(u.moved[root][id], o)
+	round := 0
+	var newer MovedObject
+	for at, ok := u.way(0, id, kind); ok; at, ok = u.way(round, id, kind) {
+		newer = at
+		round++
+	}
+	if newer == o {
+		return nil // a run that went on with it notes it again
+	}
+	if round == len(u.rounds) {
+		u.rounds = append(u.rounds, filesRound{})
+	}
+	root := filepath.Dir(filepath.Dir(was))
+	if u.rounds[round][root] == nil {
+		u.rounds[round][root] = map[sector.ID][]MovedObject{}
+	}
+	u.rounds[round][root][id] = append(u.rounds[round][root][id], o)
+	return nil
+}
+
+// way returns the way that an object takes in a round; false where it has none.
+func (u *FilesUndo) way(round int, id sector.ID, kind sector.FileKind) (MovedObject, bool) {
+	if round >= len(u.rounds) {
+		return MovedObject{}, false
+	}
+	for _, sectors := range u.rounds[round] {
+		for _, o := range sectors[id] {
+			if o.Kind == kind {
+				return o, true
+			}
+		}
+	}
+	return MovedObject{}, false
+}
+
+// Rounds is how many rounds there are. Each is to be over before the next begins.
+func (u *FilesUndo) Rounds() int { return len(u.rounds) }
+
+// Stores are the directories of the stores that something goes back to in a round.
+func (u *FilesUndo) Stores(round int) []string { return slices.Sorted(maps.Keys(u.rounds[round])) }
+
+// CheckStores refuses where a directory that files came from is not there any
+// more: they would go to the disk below it, and be hidden once it is mounted.
+func (u *FilesUndo) CheckStores() error {
+	for _, dir := range u.typeDirs() {
+		_, err := os.Stat(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fault.Refuse("mount its disk; if the directory was removed on purpose, make it again",
+				"there is no %s, where the files came from", dir)
+		}
+		if err != nil {
+			return fault.Refuse("see to it that the store can be reached", "look at where the files came from: %w", err)
+		}
 	}
 	return nil
 }
 
-// Stores are the directories of the stores that something goes back to.
-func (u *FilesUndo) Stores() []string { return slices.Sorted(maps.Keys(u.moved)) }
+// typeDirs are the directories that something goes back to.
+func (u *FilesUndo) typeDirs() []string {
+	dirs := map[string]bool{}
+	for _, round := range u.rounds {
+		for _, sectors := range round {
+			for _, objects := range sectors {
+				for _, o := range objects {
+					dirs[filepath.Dir(o.To)] = true
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(dirs))
+}
 
-// Each gives what goes back to one store, in the order of the sectors' numbers,
-// until fn returns false.
-func (u *FilesUndo) Each(root string, fn func(MovedSector, error) bool) {
-	ids := slices.SortedFunc(maps.Keys(u.moved[root]), compareNumbers)
-	for _, id := range ids {
-		s := MovedSector{ID: id, Objects: u.moved[root][id]}
+// Each gives what goes back to one store in a round, in the order of the sectors'
+// numbers, until fn returns false.
+func (u *FilesUndo) Each(round int, root string, fn func(MovedSector, error) bool) {
+	sectors := u.rounds[round][root]
+	for _, id := range slices.SortedFunc(maps.Keys(sectors), compareNumbers) {
+		s := MovedSector{ID: id}
+		for _, o := range sectors[id] {
+			if u.goes(round, id, o) {
+				s.Objects = append(s.Objects, o)
+			}
+		}
+		if len(s.Objects) == 0 {
+			continue
+		}
 		size, err := u.size(id)
 		s.Size = size
 		if !fn(s, err) {
 			return
 		}
 	}
+}
+
+// goes says whether an object takes this way. Where it is at neither end, another
+// round has it, or the last one tells of it.
+func (u *FilesUndo) goes(round int, id sector.ID, o MovedObject) bool {
+	for r := range round {
+		newer, _ := u.way(r, id, o.Kind)
+		if isThere(newer.From) || newer.To == o.To && !isThere(o.From) {
+			return false // it has not come so far, or is there by another way
+		}
+	}
+	_, more := u.way(round+1, id, o.Kind)
+	return !more || isThere(o.From) || isThere(o.To)
 }
 
 func (u *FilesUndo) size(id sector.ID) (abi.SectorSize, error) {
@@ -141,14 +228,14 @@ func (u *FilesUndo) Intend(sectors []MovedSector) error {
 }
 
 // Known sets the index back for what has arrived, each entry only while it holds
-// what the move wrote.
+// what the move wrote, or names the store that the object has just left.
 func (u *FilesUndo) Known(ctx context.Context, sectors []MovedSector) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var changes []Change
 	for _, s := range sectors {
 		for _, o := range s.Objects {
-			c, err := u.entry(s.ID, o.Kind)
+			c, err := u.entry(s.ID, o)
 			if err != nil {
 				return err
 			}
@@ -161,30 +248,6 @@ func (u *FilesUndo) Known(ctx context.Context, sectors []MovedSector) error {
 		return nil
 	}
 	return u.home.apply(ctx, changes)
-}
-
-func (u *FilesUndo) entry(id sector.ID, kind sector.FileKind) (*Change, error) {
-	replica, cache := damocles.IndexKeys(id.Miner, id.Number, kind == sector.Update || kind == sector.UpdateCache)
-	key := replica
-	if kind.IsDir() {
-		key = cache
-	}
-	e, changed := u.index[key]
-	if !changed || kind == sector.Unsealed {
-		return nil, nil
-	}
-	have, _, err := u.home.home.Value(damocles.CollectionIndex, key)
-	if err != nil {
-		return nil, fmt.Errorf("read the index for %s: %w", id, err)
-	}
-	switch {
-	case isBefore(have, e):
-		return nil, nil
-	case !isAfter(have, e):
-		u.Kept = append(u.Kept, key)
-		return nil, nil
-	}
-	return &Change{Store: damocles.CollectionIndex, Key: key, Before: have, After: e.Before}, nil
 }
 
 // Finish makes the journal of the undoing complete.

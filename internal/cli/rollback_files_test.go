@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// undoOf is the command that a run says would undo it.
+func (r *result) undoOf() []string {
+	r.t.Helper()
+	_, undo, ok := strings.Cut(r.out, "undo with: damocles-manager ")
+	if !ok {
+		r.t.Fatalf("no undo in\n%s", r.out)
+	}
+	return strings.Fields(strings.SplitN(undo, "\n", 2)[0])
+}
+
+// without leaves the manifests out of a tree.
+func without(name string, of map[string]string) map[string]string {
+	for rel := range of {
+		if filepath.Base(rel) == name {
+			delete(of, rel)
+		}
+	}
+	return of
+}
+
+func (w *world) addStore(home, name string) (dir string) {
+	w.t.Helper()
+	dir = w.path(name)
+	w.must(os.MkdirAll(dir, 0o755))
+	w.addConfig(home, fmt.Sprintf("[[Common.PersistStores]]\nName = %q\nPath = %q", name, dir))
+	return dir
+}
+
+// A run that left its journal open is gone on with by one that has another
+// target: the sectors that had arrived go on from there, and all come back.
+func TestFilesRollbackOfTwoTargets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	home := w.homeWithStores("home")
+	first, second := w.addStore(home, "zz-first"), w.addStore(home, "second")
+	before := tree(t, w.stores())
+	index := w.get(home, "sector-index", "m-1000-n-103")
+	cache := w.get(home, "sector-index", "cache/m-1000-n-103")
+	short := w.store("damocles-1") + "/sealed/s-t01000-101"
+	if _, err := os.Stat(short); err != nil {
+		short = w.store("damocles-2") + "/sealed/s-t01000-101"
+	}
+	whole, err := os.ReadFile(short)
+	w.must(err)
+	w.must(os.Truncate(short, 100))
+	w.files(home, first, "--numbers=101,103").exits(3).says("export failure number: 1")
+	w.must(os.WriteFile(short, whole, 0o644))
+	r := w.files(home, second, "--numbers=101,103").exits(0)
+
+	w.run(append(r.undoOf(), "--dry-run")...).exits(0)
+	for range 2 { // the second time there is nothing left to do
+		w.run(r.undoOf()...).exits(0)
+		after := without(manifestName, tree(t, w.stores()))
+		for rel, sum := range before {
+			if after[rel] != sum {
+				t.Errorf("%s is %q after the undoing, want %q", rel, after[rel], sum)
+			}
+		}
+		for _, dir := range []string{first, second} {
+			if left := without(manifestName, tree(t, dir)); len(left) > 0 {
+				t.Errorf("still in %s: %v", dir, left)
+			}
+		}
+		if got := w.get(home, "sector-index", "m-1000-n-103"); got != index {
+			t.Errorf("the index says %q, want %q", got, index)
+		}
+		if got := w.get(home, "sector-index", "cache/m-1000-n-103"); got != cache {
+			t.Errorf("the index says that the cache is in %q, want %q", got, cache)
+		}
+	}
+}
+
+// A run that was killed behind its note, and gone on with by one that has another
+// target: nothing was moved the first way.
+func TestFilesRollbackOfWhatWasOnlyMeant(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	home := w.homeWithStores("home")
+	first, second := w.path("first"), w.path("second")
+	before := tree(t, w.stores())
+	index := w.get(home, "sector-index", "m-1000-n-103")
+	r := w.files(home, second, "--numbers=103").exits(0)
+	journal := r.undoOf()[len(r.undoOf())-1]
+	raw, err := os.ReadFile(journal)
+	w.must(err)
+	head, noted, ok := strings.Cut(string(raw), `{"type":"change"`)
+	run := head[strings.Index(head, "\n")+1:]
+	meant := ""
+	for line := range strings.Lines(`{"type":"change"` + noted) {
+		if strings.Contains(line, `"store":"files"`) {
+			meant += strings.ReplaceAll(line, second+"/", first+"/")
+		}
+	}
+	if !ok || !strings.Contains(meant, first) {
+		t.Fatalf("the journal is not as this test thinks:\n%s", raw)
+	}
+	w.must(os.WriteFile(journal, []byte(head+meant+run+`{"type":"change"`+noted), 0o600))
+	for range 2 {
+		w.run(r.undoOf()...).exits(0)
+		after := without(manifestName, tree(t, w.stores()))
+		for rel, sum := range before {
+			if after[rel] != sum {
+				t.Errorf("%s is %q after the undoing, want %q", rel, after[rel], sum)
+			}
+		}
+		if got := w.get(home, "sector-index", "m-1000-n-103"); got != index {
+			t.Errorf("the index says %q, want %q", got, index)
+		}
+	}
+}
+
+// The target was attached after the move, as the move's own words propose. The
+// index must not go on naming a store that the files have left.
+func TestFilesRollbackOfWhatWasAttached(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	home, target := w.homeWithStores("home"), w.path("dest")
+	keys := []string{"m-1000-n-103", "cache/m-1000-n-103"}
+	var before []string
+	for _, key := range keys {
+		before = append(before, w.get(home, "sector-index", key))
+	}
+	r := w.files(home, target, "--numbers=103").exits(0).says("no longer names")
+	w.addStore(home, "dest")
+	w.run("util", "storage", "--home", home, "attach", target).exits(0)
+	if got := w.get(home, "sector-index", "m-1000-n-103"); got != "dest" {
+		t.Fatalf("the index says %q", got)
+	}
+	w.run(r.undoOf()...).exits(0)
+	for i, key := range keys {
+		if got := w.get(home, "sector-index", key); got != before[i] {
+			t.Errorf("%s: the index says %q, want %q", key, got, before[i])
+		}
+	}
+}
+
+// A store of which the disk is not mounted any more gets nothing back.
+func TestFilesRollbackToAStoreThatIsGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	home, target := w.homeWithStores("home"), w.path("dest")
+	r := w.files(home, target, "--numbers=103").exits(0)
+	moved, from := tree(t, target), w.store("damocles-1")
+	w.must(os.Rename(from, from+".away"))
+	w.must(os.Mkdir(from, 0o755)) // as an empty mount point
+	w.run(r.undoOf()...).exits(5).says("there is no "+from+"/sealed, where the files came from", "mount its disk")
+	if got := tree(t, target); !maps.Equal(got, moved) {
+		t.Errorf("the target has changed: %v", got)
+	}
+	w.must(os.Remove(from))
+	w.must(os.Rename(from+".away", from))
+	w.run(r.undoOf()...).exits(0)
+}
