@@ -96,6 +96,11 @@ func TestProvingLies(t *testing.T) {
 		{"no sectors", "StateMinerSectors", "null", sectorsOf(set)},
 		{"too few", "StateMinerSectors", "[" + sector + "]", sectorsOf(set)},
 		{"others", "StateMinerSectors", "[" + sector + "," + other + "]", sectorsOf(set)},
+		{"one of them twice", "StateMinerSectors", "[" + sector + "," + sector + "]", sectorsOf(set)},
+		{"a partition of nothing", "StateMinerPartitions", `[{}]`, partitionsOf},
+		{"a partition without its faulty sectors", "StateMinerPartitions", `[{"LiveSectors":[1,1],"RecoveringSectors":[0]}]`, partitionsOf},
+		{"an epoch out of time", "StateMinerProvingDeadline",
+			`{"CurrentEpoch":9000000000000000000,"PeriodStart":0,"WPoStPeriodDeadlines":48,"WPoStProvingPeriod":2880,"WPoStChallengeWindow":60}`, period},
 		{"no sealed CID", "StateMinerSectors", `[{"SectorNumber":100},{"SectorNumber":101}]`, sectorsOf(set)},
 	}
 	for _, tt := range tests {
@@ -111,9 +116,61 @@ func period(ctx context.Context, n *Node, miner address.Address) error {
 	return err
 }
 
+func partitionsOf(ctx context.Context, n *Node, miner address.Address) error {
+	_, err := n.Partitions(ctx, miner, 0)
+	return err
+}
+
 func sectorsOf(set bitfield.BitField) func(context.Context, *Node, address.Address) error {
 	return func(ctx context.Context, n *Node, miner address.Address) error {
 		_, err := n.Sectors(ctx, miner, set)
 		return err
 	}
+}
+
+// Whatever a node says of a miner's proving ends, and what is taken of it fits: the
+// deadlines open at or after now, or are open, and each sector of a set comes once.
+func FuzzProving(f *testing.F) {
+	f.Add([]byte(`{"CurrentEpoch":100000,"PeriodStart":99000,"WPoStPeriodDeadlines":48,"WPoStProvingPeriod":2880,"WPoStChallengeWindow":60}`),
+		[]byte(`[{"LiveSectors":[100,2],"FaultySectors":[100,1],"RecoveringSectors":[0]}]`),
+		[]byte("["+string(testkit.OnChain(100, "bagboea4b5abcairceirceirceirceirceirceirceirceirceirceirceirceirc", ""))+"]"))
+	f.Add([]byte(`{"CurrentEpoch":1,"PeriodStart":-1000000000000000000,"WPoStPeriodDeadlines":1,"WPoStProvingPeriod":1,"WPoStChallengeWindow":1}`),
+		[]byte(`[{}]`), []byte(`[null]`))
+	f.Fuzz(func(t *testing.T, period, parts, sectors []byte) {
+		var p ProvingPeriod
+		if err := json.Unmarshal(period, &p); err == nil && p.sane() {
+			for _, d := range []uint64{0, p.Deadlines - 1} {
+				opens := p.Opens(d)
+				if opens+p.Window <= p.CurrentEpoch || (opens-p.PeriodStart-abi.ChainEpoch(d)*p.Window)%p.Period != 0 {
+					t.Errorf("%+v: deadline %d opens at %d", p, d, opens)
+				}
+			}
+		}
+		var reply []partitionReply
+		if json.Unmarshal(parts, &reply) != nil {
+			return
+		}
+		ps, ok := partitions(reply)
+		var list []Sector
+		if !ok || json.Unmarshal(sectors, &list) != nil {
+			return
+		}
+		for _, part := range ps {
+			n, err := part.Live.Count()
+			if err != nil || uint64(len(list)) != n {
+				continue
+			}
+			if _, bad := unasked(part.Live, list); bad {
+				continue
+			}
+			var got []uint64
+			for _, s := range list {
+				got = append(got, uint64(s.Number))
+			}
+			slices.Sort(got)
+			if want, err := part.Live.All(n); err != nil || !slices.Equal(got, want) {
+				t.Errorf("%v %v taken for %v", got, err, want)
+			}
+		}
+	})
 }
