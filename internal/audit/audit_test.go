@@ -266,6 +266,42 @@ func (otherCommR) Each(ctx context.Context, numbers sector.Numbers, fn func(sect
 	})
 }
 
+// A file that is put back from a copy has its size and its time of modification
+// again, as `cp -p` and rsync leave it, and so has one that was spoiled that way: it
+// is read again all the same.
+func TestResumeSeesWhatKeepsItsTime(t *testing.T) {
+	o, _, _ := setUp(t)
+	path, aux := filepath.Join(t.TempDir(), "results"), o.Stores[0].Dir+"/cache/s-t01000-102/p_aux"
+	good, err := os.ReadFile(aux)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(aux)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := slices.Clone(good)
+	bad[0] ^= 1
+	for i, step := range []struct {
+		content []byte
+		bad     int
+	}{{good, 0}, {bad, 1}, {good, 0}} {
+		time.Sleep(20 * time.Millisecond) // the clock that the kernel stamps files with goes in steps
+		if err := errors.Join(os.WriteFile(aux, step.content, 0o600), os.Chtimes(aux, info.ModTime(), info.ModTime())); err != nil {
+			t.Fatal(err)
+		}
+		if o.Resume, err = OpenResume(t.Context(), durable.FS{}, path); err != nil {
+			t.Fatal(err)
+		}
+		if sum := run(t, o); sum.NotProvable != step.bad || (i > 0 && sum.Reused != 12) {
+			t.Errorf("run %d: %+v", i, sum)
+		}
+		if err := o.Resume.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // What hung is tried again.
 func TestResumeTriesAgain(t *testing.T) {
 	o, _, spy := setUp(t)
@@ -342,6 +378,8 @@ func TestResumeForeign(t *testing.T) {
 		{"another version", `{"type":"sectors-check","version":2}` + "\n", "first line"},
 		{"a broken line", head + "{}\n" + head, "line 2"},
 		{"a broken key", head + `{"key":"00"}` + "\n", "line 2"},
+		{"a verdict that the findings do not give", head + `{"key":"` + strings.Repeat("ab", 32) + `","verdict":"not provable"}` + "\n", "line 2"},
+		{"no verdict", head + `{"key":"` + strings.Repeat("ab", 32) + `"}` + "\n", "line 2"},
 		{"half a line", head + `{"key":"00`, ""},
 	}
 	for _, tt := range tests {
@@ -367,6 +405,29 @@ func TestResumeForeign(t *testing.T) {
 	}
 	if _, err := OpenResume(t.Context(), durable.FS{}, t.TempDir()); fault.KindOf(err) != fault.Refused {
 		t.Errorf("a directory: %v", err)
+	}
+}
+
+// A large file that is none of ours is refused without being read into memory, as
+// a sparse one of 32 GiB has no end of its first line.
+func TestResumeForeignLarge(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "replica")
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 32<<30)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenResume(t.Context(), durable.FS{}, path); fault.KindOf(err) != fault.Refused {
+		t.Errorf("got %v", err)
+	}
+	// nor is a line without an end taken for a torn one, which would be cut off
+	head := `{"type":"sectors-check","version":1}` + "\n"
+	if err := errors.Join(os.WriteFile(path, []byte(head), 0o600), os.Truncate(path, 1<<30)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenResume(t.Context(), durable.FS{}, path); fault.KindOf(err) != fault.Refused {
+		t.Errorf("after our first line: %v", err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != 1<<30 {
+		t.Errorf("it was changed: %v %v", info, err)
 	}
 }
 

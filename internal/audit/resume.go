@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -22,8 +23,8 @@ import (
 	"damocles-manager/internal/sector"
 )
 
-// key stands for a sector, a plan, a CommR, and the sector's files: their paths,
-// sizes and times. What changes one of them changes the key.
+// key stands for a sector, its size, a plan, a CommR, and the sector's files: their
+// paths, sizes and times. What changes one of them changes the key.
 type key [sha256.Size]byte
 
 // MarshalText writes it in hexadecimal.
@@ -61,6 +62,10 @@ type resumeLine struct {
 }
 
 var headLine = resumeHead{"sectors-check", 1}
+
+// maxLine is more than the findings of a sector can take: some for each of at most
+// 20 files, each with a path.
+const maxLine = 8 << 20
 
 // syncEvery is how much work an interruption of the machine may cost.
 const syncEvery = 5 * time.Second
@@ -133,24 +138,43 @@ func (r *Resume) load(ctx context.Context, path string) (end, size int64, err er
 		return 0, 0, fault.New("name a file that you may read and write", "open the file of results: %w", err)
 	}
 	defer f.Close()
-	in := bufio.NewReaderSize(f, 256<<10)
-	for n := 1; ; n++ {
-		line, err := in.ReadBytes('\n')
-		switch {
-		case errors.Is(err, io.EOF):
-			if n == 1 {
-				return 0, 0, foreign("it has no first line of ours")
-			}
-			return end, info.Size(), nil
-		case err != nil:
-			return 0, 0, fmt.Errorf("read %s: %w", path, err)
-		case ctx.Err() != nil:
-			return 0, 0, ctx.Err()
+	end, why, err := r.lines(ctx, f)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		return 0, 0, fmt.Errorf("read %s: %w", path, err)
+	case why != "":
+		return 0, 0, foreign(why)
+	}
+	return end, info.Size(), err
+}
+
+// lines takes in all that are whole, and returns where they end; why says that this
+// is no file of results.
+func (r *Resume) lines(ctx context.Context, f io.Reader) (end int64, why string, err error) {
+	in := bufio.NewScanner(f)
+	in.Buffer(make([]byte, 0, 256<<10), maxLine)
+	in.Split(func(data []byte, _ bool) (int, []byte, error) {
+		if n := bytes.IndexByte(data, '\n') + 1; n > 0 {
+			return n, data[:n], nil
 		}
-		if why := r.line(n, line); why != "" {
-			return 0, 0, foreign(why)
+		return 0, nil, nil // more of the line, or, at the end, one that is torn
+	})
+	for n := 1; in.Scan(); n++ {
+		if ctx.Err() != nil {
+			return 0, "", ctx.Err()
 		}
-		end += int64(len(line))
+		if why := r.line(n, in.Bytes()); why != "" {
+			return 0, why, nil
+		}
+		end += int64(len(in.Bytes()))
+	}
+	switch err := in.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return 0, "it has a line that is too long for a result", nil
+	case err == nil && end == 0:
+		return 0, "it has no first line of ours", nil
+	default:
+		return end, "", err
 	}
 }
 
@@ -164,7 +188,8 @@ func (r *Resume) line(n int, raw []byte) string {
 		return ""
 	}
 	var l resumeLine
-	if err := json.Unmarshal(raw, &l); err != nil || l.Key == (key{}) {
+	// A line that lost its findings, but not its verdict, would make a good sector of a bad one.
+	if err := json.Unmarshal(raw, &l); err != nil || l.Key == (key{}) || l.Verdict != verdictOf(l.Findings).String() {
 		return fmt.Sprintf("line %d is no result", n)
 	}
 	r.done[l.Key] = saved{l.Findings, l.Omitted}
@@ -234,7 +259,7 @@ func (a *auditor) fingerprint(ctx context.Context, shape post.Shape, r *SectorRe
 	}
 	return within(ctx, a, func(context.Context, func()) (key, error) {
 		h := sha256.New()
-		fmt.Fprintf(h, "%s\n%s\n%s\n", r.ID, a.Plan, r.CommR)
+		fmt.Fprintf(h, "%s %d\n%s\n%s\n", r.ID, shape.Size, a.Plan, r.CommR)
 		for i, path := range paths {
 			info, err := a.FS.Stat(path)
 			switch {
@@ -245,6 +270,7 @@ func (a *auditor) fingerprint(ctx context.Context, shape post.Shape, r *SectorRe
 			default:
 				fmt.Fprintf(h, "%q %v %d ", path, info.Mode(), info.Size())
 				h.Write(binary.LittleEndian.AppendUint64(nil, uint64(info.ModTime().UnixNano())))
+				h.Write(binary.LittleEndian.AppendUint64(nil, uint64(changed(info))))
 			}
 		}
 		return key(h.Sum(nil)), nil
