@@ -456,6 +456,58 @@ func TestLocate(t *testing.T) {
 	}
 }
 
+// Where several stores have a sector and no index says which is meant, every copy has
+// to be good: lotus-miner may take either.
+func TestEveryCopyCounts(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		damage func(first, second string) error
+		want   string
+	}{
+		{"both are good", func(string, string) error { return nil }, "[] 13 0"},
+		{"the second replica", func(_, second string) error { return os.Truncate(second+"/sealed/s-t01000-100", 5) },
+			"[replica-size new/sealed/s-t01000-100] 12 1"},
+		{"the first replica", func(first, _ string) error { return os.Truncate(first+"/sealed/s-t01000-100", 5) },
+			"[replica-size damocles-1/sealed/s-t01000-100] 12 1"},
+		{"the second cache, and there is one replica", func(_, second string) error {
+			return errors.Join(os.Remove(second+"/sealed/s-t01000-100"), os.Truncate(second+"/cache/s-t01000-100/p_aux", 5))
+		}, "[p_aux-short new/cache/s-t01000-100/p_aux] 12 1"},
+		{"the one replica of two caches", func(first, second string) error {
+			return errors.Join(os.Remove(second+"/sealed/s-t01000-100"), os.Truncate(first+"/sealed/s-t01000-100", 5))
+		}, "[replica-size damocles-1/sealed/s-t01000-100] 12 1"},
+	} {
+		o, seen, _ := setUp(t)
+		first, dir := o.Stores[0].Dir, filepath.Dir(o.Stores[0].Dir)
+		second := dir + "/new"
+		err := errors.Join(os.CopyFS(second, os.DirFS(first)), tt.damage(first, second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Stores = append(o.Stores, store.Store{Name: "new", Dir: second})
+		path := filepath.Join(t.TempDir(), "results")
+		for _, reused := range []int{0, 13} {
+			*seen = observed{}
+			if o.Resume, err = OpenResume(t.Context(), durable.FS{}, path); err != nil {
+				t.Fatal(err)
+			}
+			sum := run(t, o)
+			if err := o.Resume.Close(); err != nil {
+				t.Fatal(err)
+			}
+			names := []string{}
+			for _, f := range seen.sectors[0].Findings {
+				names = append(names, string(f.Name), strings.TrimPrefix(f.File, dir+"/"))
+				if !strings.Contains(f.Text, "in more than one store, and nothing says") {
+					t.Errorf("%s: says %q", tt.name, f.Text)
+				}
+			}
+			if got := fmt.Sprint(names, sum.Provable, sum.NotProvable); got != tt.want || sum.Reused != reused {
+				t.Errorf("%s: got %s, %d reused, want %s and %d", tt.name, got, sum.Reused, tt.want, reused)
+			}
+		}
+	}
+}
+
 type books map[abi.SectorNumber][2]string
 
 func (b books) Locate(_ context.Context, id sector.ID, _ bool) (string, string, bool, error) {

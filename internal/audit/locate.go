@@ -21,6 +21,9 @@ type located struct {
 	// unknown is why they cannot be looked at; the sector is undecided then.
 	unknown *post.Finding
 	differs []Difference
+	// copies are further ones, where several stores have them and no index says which
+	// is meant: lotus-miner may take any. Each holds no more than two places.
+	copies []located
 }
 
 func kindsOf(upgraded bool) [2]sector.FileKind {
@@ -67,7 +70,33 @@ func (a *auditor) locate(ctx context.Context, s *subject, upgraded bool) (locate
 		}
 	}
 	out.replica.path, out.cache.path = at[0].path, at[1].path
+	if !booked {
+		out.copies = a.copies(s, kinds, at)
+	}
 	return out, nil
+}
+
+// copies are pairs that have in them every replica and every cache directory of the
+// sector but the first ones.
+func (a *auditor) copies(s *subject, kinds [2]sector.FileKind, first [2]place) (out []located) {
+	var all [2][]place
+	for _, o := range s.objects {
+		for i, kind := range kinds {
+			if o.kind == kind {
+				all[i] = append(all[i], place{kind, int(o.store), a.Stores[o.store].Path(kind, s.id)})
+			}
+		}
+	}
+	for n := 1; n < max(len(all[0]), len(all[1])); n++ {
+		at := first
+		for i := range at {
+			if len(all[i]) > 0 {
+				at[i] = all[i][min(n, len(all[i])-1)]
+			}
+		}
+		out = append(out, located{replica: at[0], cache: at[1]})
+	}
+	return out
 }
 
 // booked is the place that the index names.

@@ -28,6 +28,17 @@ func (a *auditor) proveOne(ctx context.Context, s subject, differs []Difference,
 	if err := a.examine(ctx, &s, at, &r); err != nil {
 		return err
 	}
+	for _, at := range at.copies {
+		other := r
+		other.Replica, other.Cache, other.Findings, other.Omitted, other.Reused = at.replica.path, at.cache.path, nil, 0, false
+		if err := a.examine(ctx, &s, at, &other); err != nil {
+			return err
+		}
+		r.add(other)
+	}
+	if len(at.copies) > 0 {
+		r.oneOfSeveral()
+	}
 	r.Verdict = verdictOf(r.Findings)
 	a.inTurn(turn, func() { a.done(&s, r, append(differs, at.differs...)) })
 	return nil

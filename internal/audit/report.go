@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"slices"
+
 	"damocles-manager/internal/post"
 	"damocles-manager/internal/sector"
 )
@@ -28,6 +30,28 @@ type SectorReport struct {
 	Findings []post.Finding
 	// Omitted counts findings beyond the first ones of a name and file.
 	Omitted int
+}
+
+// add takes in what was found with another copy of the sector's files.
+func (r *SectorReport) add(other SectorReport) {
+	same := func(f post.Finding) bool {
+		return slices.ContainsFunc(r.Findings, func(g post.Finding) bool {
+			return f.Name == g.Name && f.File == g.File && f.Offset == g.Offset
+		})
+	}
+	r.Findings = append(slices.Clone(r.Findings), slices.DeleteFunc(slices.Clone(other.Findings), same)...)
+	r.Omitted += other.Omitted
+	r.Reused = r.Reused && other.Reused
+}
+
+// oneOfSeveral says of what is bad that there are more copies.
+func (r *SectorReport) oneOfSeveral() {
+	r.Findings = slices.Clone(r.Findings) // they may be those of the file of results
+	for i, f := range r.Findings {
+		if verdictOf(r.Findings[i:i+1]) != post.Provable {
+			r.Findings[i].Text = f.Text + "; its files lie in more than one store, and nothing says which of them a prover takes"
+		}
+	}
 }
 
 // Slot is a deadline and a partition of it, both counted from 0.

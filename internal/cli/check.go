@@ -69,7 +69,8 @@ each other. Nothing is created or changed but the file of --resume.
 The sectors are those of damocles (its running daemon, or its home), with --repo
 or --api those of a lotus-miner, and with --store alone whatever lies in these
 stores. The CommR of each comes from the chain where a node is given, else from
-the metadata.
+the metadata. Where a sector lies in more than one store, and no index says which
+is meant, every copy has to be good.
 
 Challenges read a small part of a sector: they find files that are missing,
 truncated, swapped, zeroed or of another sector, and large damage. Only --full
