@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"slices"
 
 	"github.com/filecoin-project/go-state-types/abi"
 
@@ -27,14 +28,28 @@ type Unfinished struct {
 	Err error
 }
 
+// Looked is what there was to look at.
+type Looked struct {
+	// Records counts those of the selected sectors, on all sides.
+	Records int
+	// Missing are numbers that were asked for and that no side has.
+	Missing []string
+}
+
 // SealingDone calls fn for every sector of the miner, or of all with nil, that is
 // still being sealed on one of the sides.
-func SealingDone(ctx context.Context, miner *abi.ActorID, numbers sector.Numbers, sides []Side, fn func(Unfinished) error) error {
+func SealingDone(ctx context.Context, miner *abi.ActorID, numbers sector.Numbers, sides []Side, fn func(Unfinished) error) (out Looked, err error) {
+	var seen []abi.SectorNumber
 	for _, side := range sides {
 		err := side.Metadata.Each(ctx, numbers, func(id sector.ID, key string, rec *sector.Record, err error) error {
-			switch {
-			case key == "" && miner != nil && id.Miner != *miner:
+			if key == "" && miner != nil && id.Miner != *miner {
 				return nil
+			}
+			out.Records++
+			if key == "" && !numbers.All() {
+				seen = append(seen, id.Number)
+			}
+			switch {
 			case rec == nil:
 				return fn(Unfinished{System: side.System, ID: id, Key: key, Err: err})
 			case rec.Status == sector.Sealing || rec.Status == sector.Committing, side.Busy != nil && side.Busy(rec.State):
@@ -43,8 +58,10 @@ func SealingDone(ctx context.Context, miner *abi.ActorID, numbers sector.Numbers
 			return nil
 		})
 		if err != nil {
-			return err
+			return out, err
 		}
 	}
-	return nil
+	slices.Sort(seen)
+	out.Missing = numbers.Missing(slices.Compact(seen))
+	return out, nil
 }

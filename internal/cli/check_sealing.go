@@ -28,7 +28,9 @@ type sealingLine struct {
 type sealingSummary struct {
 	Type    string   `json:"type"` // always "summary"
 	Systems []string `json:"systems"`
+	Sectors int      `json:"sectors"`
 	Broken  int      `json:"broken"`
+	Missing []string `json:"missing,omitempty"`
 
 	sealing int
 }
@@ -54,19 +56,30 @@ func runSealingDone(ctx context.Context, a *app, o checkOptions) (err error) {
 	for _, s := range sides {
 		sum.Systems = append(sum.Systems, s.System)
 	}
-	err = audit.SealingDone(ctx, opt.Miner, numbers, sides, func(u audit.Unfinished) error { return a.showSealing(u, &sum) })
+	looked, err := audit.SealingDone(ctx, opt.Miner, numbers, sides, func(u audit.Unfinished) error { return a.showSealing(u, &sum) })
 	if err != nil {
 		return err
 	}
-	if sum.sealing > 0 {
+	sum.Sectors, sum.Missing = looked.Records, looked.Missing
+	return a.endSealing(sum)
+}
+
+// endSealing says how it stands. What was not there to be looked at is not done.
+func (a *app) endSealing(sum sealingSummary) error {
+	for _, n := range sum.Missing {
+		a.ui.Printf("number %s is nowhere: check --numbers\n", n)
+	}
+	switch {
+	case sum.sealing > 0:
 		return fault.Refuse("let the system that has them finish or give them up; one of damocles that is on chain already: `util sealer sectors finalize`",
 			"%d sectors are still being sealed, and no other system can go on with them", sum.sealing)
+	case sum.Sectors == 0:
+		a.ui.Printf("no sector is known here, so nothing says that sealing is done: check --miner and --home\n")
+	case sum.Broken == 0 && len(sum.Missing) == 0:
+		a.ui.Printf("no sector is being sealed\n")
+		return a.ui.Object(sum)
 	}
-	if sum.Broken > 0 {
-		return errors.Join(errIncomplete, a.ui.Object(sum))
-	}
-	a.ui.Printf("no sector is being sealed\n")
-	return a.ui.Object(sum)
+	return errors.Join(errIncomplete, a.ui.Object(sum))
 }
 
 // sealingSides opens damocles, and lotus-miner where it is named. Where only the

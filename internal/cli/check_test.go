@@ -465,6 +465,10 @@ func TestCheckSealingDone(t *testing.T) {
 	}
 	w.check("--sealing-done", "--home", home).exits(5).says("s-t01000-118: being sealed in damocles (online)", "2 sectors are still being sealed", "hint:")
 	w.check("--sealing-done", "--home", home, "--miner", "1001").exits(0).says("no sector is being sealed")
+	// what was not there to be looked at is not done
+	w.check("--sealing-done", "--home", home, "--miner", "1002").exits(3).says("no sector is known").never("no sector is being sealed")
+	w.check("--sealing-done", "--home", home, "--numbers", "100,998-999").exits(3).says("998-999 is nowhere").never("no sector is being sealed")
+	w.check("--sealing-done", "--home", home, "--numbers", "118,999").exits(5).says("999 is nowhere", "s-t01000-118: being sealed")
 	w.set(home, "offline_meta", offlineKey(101), "{")
 	w.check("--sealing-done", "--home", home, "--numbers", "101").exits(3).says("s-t01000-101: not known")
 }

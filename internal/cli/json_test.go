@@ -116,7 +116,7 @@ var (
 		"type": "string", "system": "string", "miner": "string?", "number": "number?", "key": "string?", "state": "string?",
 		"reason": "string?",
 	}
-	sealingSum = fields{"type": "string", "systems": "list", "broken": "number"}
+	sealingSum = fields{"type": "string", "systems": "list", "sectors": "number", "broken": "number", "missing": "list?"}
 	fileLine   = fields{
 		"type": "string", "miner": "string", "number": "number", "kind": "string", "action": "string", "from": "string?",
 		"to": "string", "bytes": "number", "reason": "string?",
@@ -543,6 +543,7 @@ func jsonOfCheck(t *testing.T, c *jsonCheck) {
 	for line := range strings.Lines(w.checkHome(home, "--json", "--sealing-done").exits(5).out) {
 		c.line("check --sealing-done", strings.TrimSpace(line))
 	}
+	c.lines("check --sealing-done", w.checkHome(home, "--json", "--sealing-done", "--numbers", "100,999").exits(3))
 	c.lines("check --sealing-done", w.checkHome(home, "--json", "--sealing-done", "--numbers", "101").exits(3))
 }
 
