@@ -37,7 +37,11 @@ func (a *auditor) ask(ctx context.Context) error {
 	if a.Chain == nil {
 		return nil
 	}
-	for _, miner := range a.miners() {
+	miners, err := a.miners(ctx)
+	if err != nil {
+		return err
+	}
+	for _, miner := range miners {
 		if err := a.askMiner(ctx, miner); err != nil {
 			return fault.New(cmp.Or(fault.HintOf(err), "check that the chain node is of the miner's network, and in sync"),
 				"ask the chain for the sectors of %s: %w", sector.MinerString(miner), err)
@@ -48,25 +52,40 @@ func (a *auditor) ask(ctx context.Context) error {
 }
 
 // miners are those that the metadata has, or, without it, the stores.
-func (a *auditor) miners() []abi.ActorID {
+func (a *auditor) miners(ctx context.Context) ([]abi.ActorID, error) {
 	if a.Miner != nil {
-		return []abi.ActorID{*a.Miner}
+		return []abi.ActorID{*a.Miner}, nil
 	}
 	var out []abi.ActorID
-	add := func(m abi.ActorID) {
-		if !slices.Contains(out, m) {
-			out = append(out, m)
+	var seen []abi.SectorNumber
+	add := func(id sector.ID) {
+		if !slices.Contains(out, id.Miner) {
+			out = append(out, id.Miner)
 		}
 	}
 	for _, k := range a.known {
-		add(k.id.Miner)
+		add(k.id)
+		seen = append(seen, k.id.Number)
 	}
 	if a.Metadata == nil {
 		for _, o := range a.disk {
-			add(o.id.Miner)
+			add(o.id)
 		}
+		return out, nil
 	}
-	return out
+	slices.Sort(seen)
+	if len(a.Numbers.Missing(slices.Compact(seen))) == 0 {
+		return out, nil
+	}
+	// The chain may have what was asked for, and the metadata not; whose it would be,
+	// its other sectors tell.
+	err := a.Metadata.Each(ctx, sector.Numbers{}, func(id sector.ID, key string, _ *sector.Record, _ error) error {
+		if key == "" {
+			add(id)
+		}
+		return nil
+	})
+	return out, err
 }
 
 func (a *auditor) askMiner(ctx context.Context, miner abi.ActorID) error {

@@ -267,6 +267,19 @@ func TestCheckBrokenRecord(t *testing.T) {
 	}
 }
 
+// A number that is on chain is not nowhere, even if the metadata has none of those
+// that were asked for.
+func TestCheckNumberOnChainAlone(t *testing.T) {
+	w := newWorld(t)
+	home := w.homeWithStores("home")
+	chain := w.chain(testkit.ChainOptions{}, testkit.Proving{})
+	r := w.checkHome(home, "--json", "--numbers", "3", "--chain", chain).exits(4)
+	if got := fmt.Sprint(r.differences()); got != "[3 not-in-metadata]" {
+		t.Errorf("differences %s", got)
+	}
+	w.checkHome(home, "--numbers", "99", "--chain", chain).exits(3).says("99 is nowhere")
+}
+
 func TestCheckDaemon(t *testing.T) {
 	w := newWorld(t)
 	w.daemon(testkit.DamoclesOptions{}).ServeStores(t, w.stores())
