@@ -61,7 +61,9 @@ type Options struct {
 	Stores      []store.Store
 	Unreachable map[string]string
 	Chain       Chain // nil where no node was given
-	Resume      *Resume
+	// Behind is how old the newest tipset of the chain node is.
+	Behind time.Duration
+	Resume *Resume
 	// Timeout is how long a sector's files, and the next name in a store, may take.
 	Timeout time.Duration
 	// Jobs is how many sectors are checked at once, Workers how many processors

@@ -93,13 +93,14 @@ const (
 	StoreUnreadable Code = "store-unreadable"
 	RecordBroken    Code = "record-broken"
 	NumberNotFound  Code = "number-not-found"
+	ChainBehind     Code = "chain-behind" // the chain node is not in sync
 )
 
 // Verdict is what a difference means for the run: something disagrees
 // (NotProvable), or could not be decided.
 func (c Code) Verdict() post.Verdict {
 	switch c {
-	case StoreUnreadable, RecordBroken, NumberNotFound:
+	case StoreUnreadable, RecordBroken, NumberNotFound, ChainBehind:
 		return post.Undecided
 	default:
 		return post.NotProvable

@@ -170,7 +170,11 @@ func runCheck(ctx context.Context, a *app, o checkOptions) (err error) {
 		return err
 	}
 	if node != nil {
-		opt.Chain = node
+		_, due, err := node.HeadTime(ctx)
+		if err != nil {
+			return err
+		}
+		opt.Chain, opt.Behind = node, time.Since(due)
 	}
 	from, err := a.checkSource(ctx, o, &opt)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -278,6 +279,22 @@ func TestCheckNumberOnChainAlone(t *testing.T) {
 		t.Errorf("differences %s", got)
 	}
 	w.checkHome(home, "--numbers", "99", "--chain", chain).exits(3).says("99 is nowhere")
+}
+
+// What a node says that is not in sync is not taken for how it is now.
+func TestCheckChainBehind(t *testing.T) {
+	w := newWorld(t)
+	home := w.homeWithStores("home")
+	for _, tt := range []struct {
+		age  time.Duration
+		code int
+	}{{0, 0}, {5 * time.Minute, 0}, {-time.Hour, 0}, {26 * time.Hour, 3}} {
+		node := testkit.ProvingChain(t, testkit.ChainOptions{}, testkit.Proving{}).ServeHead(time.Now().Add(-tt.age))
+		r := w.checkHome(home, "--numbers", "100", "--chain", node.Multiaddr()).exits(tt.code).says("1 provable")
+		if tt.code != 0 {
+			r.says("chain-behind", "26h0m0s old", "in sync")
+		}
+	}
 }
 
 func TestCheckDaemon(t *testing.T) {
@@ -553,7 +570,7 @@ func TestCheckManual(t *testing.T) {
 	for _, code := range []audit.Code{
 		audit.NotInMetadata, audit.NotFinished, audit.NotOnChain, audit.CommRDiffers, audit.ProofDiffers, audit.UpgradeDiffers,
 		audit.FaultyOnChain, audit.UnknownFiles, audit.NotInIndex, audit.StoreUnknown, audit.Elsewhere, audit.StoreMissing,
-		audit.StoreUnreadable, audit.RecordBroken, audit.NumberNotFound,
+		audit.StoreUnreadable, audit.RecordBroken, audit.NumberNotFound, audit.ChainBehind,
 	} {
 		if !strings.Contains(section, "`"+string(code)+"`") {
 			t.Errorf("no difference %s", code)

@@ -13,9 +13,12 @@ func (s *Server) ServeHead(due time.Time) *Server {
 	was := s.methods["Filecoin.ChainHead"].call
 	s.methods["Filecoin.ChainHead"] = method{params: 0, call: func(params []json.RawMessage) (any, error) {
 		result, err := was(params)
-		raw, ok := result.(json.RawMessage)
-		if err != nil || !ok {
+		if err != nil {
 			return result, err
+		}
+		raw, err := json.Marshal(result)
+		if err != nil {
+			return nil, err
 		}
 		var head map[string]any
 		if err := json.Unmarshal(raw, &head); err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/filecoin-project/go-bitfield"
 )
@@ -34,7 +35,7 @@ func (s *Server) ServeProving(p Proving) *Server {
 	g := &proving{Proving: p, server: s}
 	s.methods["Filecoin.StateMinerPartitions"] = method{params: 3, call: g.partitions}
 	s.methods["Filecoin.StateMinerSectors"] = method{params: 3, call: g.sectors}
-	return s
+	return s.ServeHead(time.Now())
 }
 
 // ProvingChain runs a stand-in of a chain node with deadlines and partitions.
