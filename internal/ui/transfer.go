@@ -341,5 +341,22 @@ func (s *FilesSummary) counts() string {
 	if s.Missing > 0 {
 		text += fmt.Sprintf(", %d missing", s.Missing)
 	}
-	return text + fmt.Sprintf("; %d files, %s", s.Files, Bytes(s.Bytes))
+	return text + fmt.Sprintf("; %d files, %s", s.Files, s.volume())
+}
+
+// volume is how much was read or copied. Where files were renamed it is not that of
+// all of them, so it says what it is.
+func (s *FilesSummary) volume() string {
+	of := "copied"
+	if s.DryRun {
+		of = "to copy"
+	}
+	switch {
+	case s.Renamed == 0:
+		return Bytes(s.Bytes)
+	case s.Bytes == 0:
+		return "nothing " + of
+	default:
+		return Bytes(s.Bytes) + " " + of
+	}
 }

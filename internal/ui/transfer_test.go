@@ -153,10 +153,25 @@ func TestFilesSummary(t *testing.T) {
 	u := New(&out, &bytes.Buffer{}, Options{})
 	u.FilesSummary(s)
 	_ = u.Flush()
-	want := "files: 5 sectors moved, 5 of them by renaming, 6 there already, 8 failed, 2 unfinished, 3 skipped (Removed 3), 4 missing; 8 files, 2.0 KiB\n" +
+	want := "files: 5 sectors moved, 5 of them by renaming, 6 there already, 8 failed, 2 unfinished, 3 skipped (Removed 3), 4 missing; 8 files, 2.0 KiB copied\n" +
 		"export failure number: 8, total: 19\n"
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+// A rename copies nothing, which is not to look as if the files were empty.
+func TestFilesSummaryVolume(t *testing.T) {
+	for want, s := range map[string]FilesSummary{
+		"; 12 files, nothing copied":  {Moved: 2, Renamed: 2, Files: 12},
+		"; 12 files, nothing to copy": {Moved: 2, Renamed: 2, Files: 12, DryRun: true},
+		"; 12 files, 2.0 KiB to copy": {Moved: 3, Renamed: 2, Files: 12, Bytes: 2048, DryRun: true},
+		"; 12 files, 2.0 KiB":         {Copied: 3, Files: 12, Bytes: 2048},
+		"; 0 files, 0 B":              {Unchanged: 3},
+	} {
+		if got := s.counts(); !strings.HasSuffix(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }
 
