@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -119,12 +120,23 @@ func (r readings) Collect(ch chan<- prometheus.Metric) {
 	r.try("stores", r.Stores != nil, func() error {
 		rooms, err := r.Stores(ctx)
 		for _, s := range rooms {
-			gauge(totalDesc, float64(s.Total), s.Name)
-			gauge(freeDesc, float64(s.Free), s.Name)
-			gauge(holdDesc, float64(s.Reserved), s.Name)
+			name := label(s.Name)
+			gauge(totalDesc, float64(s.Total), name)
+			gauge(freeDesc, float64(s.Free), name)
+			gauge(holdDesc, float64(s.Reserved), name)
 		}
 		return err
 	})
+}
+
+// label is a name as Prometheus takes it, which is text only. A store that has no name
+// is named by its directory.
+func label(name string) string {
+	if utf8.ValidString(name) {
+		return name
+	}
+	quoted := strconv.Quote(name)
+	return quoted[1 : len(quoted)-1]
 }
 
 func (r readings) try(what string, wanted bool, read func() error) {

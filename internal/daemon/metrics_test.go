@@ -72,3 +72,22 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("what could not be read is not logged: %s", log.String())
 	}
 }
+
+// A store may be named by its directory, which may be named in any bytes. Prometheus
+// takes text only, and its library panics at anything else.
+func TestMetricsOfStoreWithoutText(t *testing.T) {
+	m, err := NewMetrics("v1", Readings{Stores: func(context.Context) ([]StoreRoom, error) {
+		return []StoreRoom{{"/store\xff", 1, 1, 1}, {"/store\xfe", 2, 2, 2}, {"/存储", 3, 3, 3}}, nil
+	}}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := scrape(t, m)
+	for _, want := range []string{
+		`damocles_store_bytes{store="/store\\xff"} 1`, `damocles_store_bytes{store="/store\\xfe"} 2`, `damocles_store_bytes{store="/存储"} 3`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+}
