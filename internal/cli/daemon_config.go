@@ -12,18 +12,18 @@ import (
 // checkConfig prints everything that is wrong with the configuration of a home,
 // and refuses one that damocles could not be started with, or that would have
 // it do another thing than it says. A home without one is as good: all is
-// default then.
-func (a *app) checkConfig(home string) error {
+// default then. What is returned is what was checked: the file is read once.
+func (a *app) checkConfig(home string) (damocles.Config, error) {
 	path, err := damocles.ConfigPath(home, a.env.Getenv)
 	if err != nil {
-		return err
+		return damocles.Config{}, err
 	}
 	raw, err := damocles.ReadConfigFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return damocles.DefaultConfig(path), nil
 	}
 	if err != nil {
-		return err
+		return damocles.Config{}, err
 	}
 	fatal := 0
 	for _, p := range damocles.CheckConfig(path, raw) {
@@ -36,10 +36,10 @@ func (a *app) checkConfig(home string) error {
 		}
 	}
 	if fatal > 0 {
-		return fault.Refuse("correct what is said above of its lines, and run the command again",
+		return damocles.Config{}, fault.Refuse("correct what is said above of its lines, and run the command again",
 			"%s cannot be used as it is: %s", path, places(fatal))
 	}
-	return nil
+	return damocles.ParseConfig(path, raw)
 }
 
 func places(n int) string {

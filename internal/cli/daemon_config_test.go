@@ -22,7 +22,7 @@ func checked(t *testing.T, text string, o ui.Options) (string, error) {
 	}
 	var out, stderr bytes.Buffer
 	a := &app{env: Env{Getenv: func(string) string { return "" }}, ui: ui.New(&out, &stderr, o)}
-	err := a.checkConfig(home)
+	_, err := a.checkConfig(home)
 	if flush := a.ui.Flush(); flush != nil || out.Len() > 0 {
 		t.Errorf("stdout has %q, %v", out.String(), flush)
 	}
@@ -66,14 +66,42 @@ func TestCheckConfigRemarks(t *testing.T) {
 
 func TestCheckConfigWithoutOne(t *testing.T) {
 	a := &app{env: Env{Getenv: func(string) string { return "" }}, ui: quietUI()}
-	if err := a.checkConfig(t.TempDir()); err != nil {
-		t.Error(err)
+	if cfg, err := a.checkConfig(t.TempDir()); err != nil || cfg.Found || cfg.Driver() != "badger" {
+		t.Errorf("got %+v, %v", cfg, err)
 	}
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "sector-manager.cfg"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.checkConfig(dir); err == nil {
+	if _, err := a.checkConfig(dir); err == nil {
 		t.Error("a directory was taken for a configuration")
+	}
+}
+
+// A file that is changed at the wrong moment must not be checked in one form and used
+// in another.
+func TestCheckConfigReadsOnce(t *testing.T) {
+	home := t.TempDir()
+	path := filepath.Join(home, "sector-manager.cfg")
+	store := t.TempDir()
+	write := func(weight string) {
+		t.Helper()
+		text := "[[Common.PersistStores]]\nName = \"s\"\nPath = \"" + store + "\"\nWeight = " + weight + "\n[[Miners]]\nActor = 1000\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("7")
+	a := &app{env: Env{Getenv: func(string) string { return "" }}, ui: quietUI()}
+	cfg, err := a.checkConfig(home)
+	if err != nil || len(cfg.Common.PersistStores) != 1 || cfg.Common.PersistStores[0].Weight != 7 {
+		t.Fatalf("got %+v, %v", cfg, err)
+	}
+	write("no number")
+	if weights, err := cfg.Weights(); err != nil || weights["s"] != 7 {
+		t.Errorf("got %v, %v", weights, err)
+	}
+	if _, found, err := cfg.MinerJSON(1000); err != nil || !found {
+		t.Errorf("miner: %t, %v", found, err)
 	}
 }

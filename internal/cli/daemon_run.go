@@ -124,10 +124,7 @@ func (a *app) daemonHome() (damocles.Location, damocles.Config, error) {
 		return loc, damocles.Config{}, fault.New("make one with `damocles-manager daemon init`, or name another with --home",
 			"there is no damocles-manager home at %s", loc.Dir)
 	}
-	if err := a.checkConfig(loc.Dir); err != nil {
-		return loc, damocles.Config{}, err
-	}
-	cfg, err := damocles.LoadConfig(loc.Dir, a.env.Getenv)
+	cfg, err := a.checkConfig(loc.Dir)
 	return loc, cfg, err
 }
 

@@ -27,7 +27,7 @@ type Config struct {
 	Common CommonConfig
 	Miners []MinerConfig
 
-	raw []byte // for MinerJSON
+	raw []byte // for MinerJSON and Weights
 }
 
 // CommonConfig is the section [Common].
@@ -111,7 +111,14 @@ func LoadConfig(home string, getenv func(string) string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	return readConfig(path)
+	raw, err := ReadConfigFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return DefaultConfig(path), nil
+	}
+	if err != nil {
+		return Config{}, err
+	}
+	return ParseConfig(path, raw)
 }
 
 // ConfigPath is the file that LoadConfig reads, whether it is there or not.
@@ -128,15 +135,10 @@ func ConfigPath(home string, getenv func(string) string) (string, error) {
 	return filepath.Join(home, configName), nil
 }
 
-func readConfig(path string) (Config, error) {
-	data, err := ReadConfigFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return newConfig(path), nil
-	}
-	if err != nil {
-		return Config{}, err
-	}
-	cfg, err := decodeConfig(path, data)
+// ParseConfig reads the text of the configuration that stands in path. The file itself
+// is not looked at: it may have changed since.
+func ParseConfig(path string, raw []byte) (Config, error) {
+	cfg, err := decodeConfig(path, raw)
 	if err != nil {
 		return Config{}, configError(path, err)
 	}
@@ -166,12 +168,13 @@ func ReadConfigFile(path string) ([]byte, error) {
 	return raw, nil
 }
 
-func newConfig(path string) Config {
+// DefaultConfig is that of a home without a file in path.
+func DefaultConfig(path string) Config {
 	return Config{Path: path, Common: CommonConfig{DB: DBConfig{Driver: "badger"}}}
 }
 
 func decodeConfig(path string, data []byte) (Config, error) {
-	cfg := newConfig(path)
+	cfg := DefaultConfig(path)
 	if _, err := toml.Decode(string(data), &cfg); err != nil {
 		return Config{}, err
 	}

@@ -20,7 +20,7 @@ func TestInitConfigIsTheDefaults(t *testing.T) {
 	if err != nil || !got.Found {
 		t.Fatalf("got %+v, %v", got, err)
 	}
-	want := newConfig(got.Path)
+	want := DefaultConfig(got.Path)
 	want.Found, want.raw = true, got.raw
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)

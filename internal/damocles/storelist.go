@@ -98,7 +98,7 @@ func (c Config) Weights() (map[string]uint, error) {
 	if !c.Found {
 		return nil, nil
 	}
-	if _, err := toml.DecodeFile(c.Path, &file); err != nil {
+	if _, err := toml.Decode(string(c.raw), &file); err != nil {
 		return nil, configError(c.Path, err)
 	}
 	out := map[string]uint{}
