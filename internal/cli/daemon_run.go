@@ -35,7 +35,8 @@ const apiVersion = "v0.13.1-switching-"
 const (
 	// lastWords is how long running calls may take to finish after a signal.
 	lastWords = 30 * time.Second
-	// toEnd is how long those that were broken off then may take to notice.
+	// toEnd is how long those that were broken off then may take to notice, and how
+	// long the journal may take to be ended.
 	toEnd = 10 * time.Second
 )
 
@@ -289,7 +290,7 @@ func (a *app) endDaemon(ctx context.Context, d *daemon.Daemon, api *serve.Server
 	last, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	late := api.Shutdown(last)
-	end, cancel := context.WithTimeout(ctx, toEnd)
+	end, cancel := context.WithTimeout(ctx, min(toEnd, 10*patience))
 	defer cancel()
 	if late != nil {
 		a.ui.Notice(fmt.Sprintf("calls that were still running after %v were broken off", patience))
@@ -300,7 +301,11 @@ func (a *app) endDaemon(ctx context.Context, d *daemon.Daemon, api *serve.Server
 	if err := server.Shutdown(end); err != nil { // a scrape, or half a request
 		_ = server.Close()
 	}
-	return d.Close(end)
+	// A call that does not end, as one in a store whose server is gone, has used all that
+	// time up, and is left behind.
+	last, cancel = context.WithTimeout(ctx, toEnd)
+	defer cancel()
+	return d.Close(last)
 }
 
 func isLoopback(addr net.Addr) bool {

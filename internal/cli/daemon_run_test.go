@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,6 +21,11 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"damocles-manager/internal/daemon"
+	"damocles-manager/internal/damocles"
+	"damocles-manager/internal/durable"
+	"damocles-manager/internal/migrate"
+	"damocles-manager/internal/serve"
 	"damocles-manager/internal/testkit"
 )
 
@@ -434,5 +442,55 @@ func TestDaemonOpen(t *testing.T) {
 		if out, _ := d.text(); !strings.Contains(out, fmt.Sprintf(`"open":%t}`, open)) {
 			t.Errorf("%s: want open %t, got %s", listen, open, out)
 		}
+	}
+}
+
+// A call that nothing can end, as one in a store whose server is gone, is left behind
+// when the daemon stops: the journal is ended and the databases are closed all the same.
+func TestDaemonStopsBesideHangingCall(t *testing.T) {
+	hang, hangs := make(chan struct{}), make(chan struct{})
+	home, dir := damocles.NewMemoryHome(), t.TempDir()
+	d, err := daemon.New(daemon.Options{Home: home, Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	methods := d.Methods()
+	methods["T.Hang"] = serve.Method{Call: func(context.Context, []json.RawMessage) (any, error) {
+		close(hangs)
+		<-hang
+		return nil, nil
+	}}
+	api := serve.New(serve.Options{Methods: methods, Open: true})
+	server := httptest.NewServer(api)
+	post := func(body string) string {
+		resp, err := http.Post(server.URL, "", strings.NewReader(body))
+		if err != nil {
+			return err.Error()
+		}
+		defer resp.Body.Close()
+		answer, _ := io.ReadAll(resp.Body)
+		return string(answer)
+	}
+	var state bytes.Buffer
+	raw, err := os.ReadFile(testkit.Fixture(t, "damocles-states/100-offline-cc.json"))
+	if err = errors.Join(err, json.Compact(&state, raw)); err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range []string{state.String(), strings.Replace(state.String(), `"AbortReason":""`, `"AbortReason":"x"`, 1)} {
+		if got := post(`{"id":1,"method":"Venus.ImportSector","params":["offline",` + one + `,true]}`); !strings.Contains(got, `"result":true`) {
+			t.Fatal(got)
+		}
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { post(`{"id":1,"method":"T.Hang"}`) })
+	defer wg.Wait()
+	defer close(hang)
+	<-hangs
+	a := &app{env: Env{Patience: 100 * time.Millisecond}, ui: quietUI(), log: slog.New(slog.DiscardHandler)}
+	if err := a.endDaemon(t.Context(), d, api, server.Config); err != nil {
+		t.Errorf("it ends with %v", err)
+	}
+	if path, err := durable.Latest(migrate.JournalDir(dir), func(_ durable.Header, ended bool) bool { return ended }); err != nil || path == "" {
+		t.Errorf("the journal is not ended: %q, %v", path, err)
 	}
 }
