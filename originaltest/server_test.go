@@ -128,6 +128,14 @@ func TestSameAnswers(t *testing.T) {
 		`[{"jsonrpc":"2.0","id":1,"method":"Venus.Void"}]`,
 		`{"jsonrpc":"2.0","id":1,"method":"Venus.Void"`,
 		`nonsense`, `"text"`, `5`, ``, `{}`,
+		// The first value counts, whatever follows it.
+		`{"jsonrpc":"2.0","id":1,"method":"Venus.Echo","params":[5]};`,
+		`{"jsonrpc":"2.0","id":1,"method":"Venus.Echo","params":[5]}` + "\n" + `{"jsonrpc":"2.0","id":2,"method":"Venus.Echo","params":[6]}`,
+		`{"jsonrpc":"2.0","id":1,"method":"Venus.Void"}}`,
+		`{"jsonrpc":"2.0","id":1,"method":5} x`,
+		`nonsense {"jsonrpc":"2.0","id":1,"method":"Venus.Void"}`,
+		"\ufeff" + `{"jsonrpc":"2.0","id":1,"method":"Venus.Void"}`,
+		`5 {"jsonrpc":"2.0","id":1,"method":"Venus.Void"}`,
 	} {
 		want, got := ask(t, original.URL, body), ask(t, mine.URL, body)
 		if want != got {

@@ -164,7 +164,9 @@ func forms() []form {
 		{"nothing", "", 500, "", websocket.CloseInvalidFramePayloadData},
 		{"a number", "5", 500, "", websocket.CloseInvalidFramePayloadData},
 		{"null", "null", 500, "", -1},
-		{"two requests", call("Void") + call("Void"), 500, "", websocket.CloseInvalidFramePayloadData},
+		{"two requests, of which the first counts", call("Void") + "\n" + call("Nope"), 200, `{"jsonrpc":"2.0","id":1}`, 0},
+		{"something behind the request", call("Void") + ";", 200, `{"jsonrpc":"2.0","id":1}`, 0},
+		{"something before the request", ";" + call("Void"), 500, "", websocket.CloseInvalidFramePayloadData},
 		{"too deep", `{"id":1,"method":"T.Echo","params":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, 500, "", websocket.CloseInvalidFramePayloadData},
 	}
 }

@@ -1,7 +1,9 @@
 package serve
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"unicode/utf8"
 )
 
@@ -21,6 +23,10 @@ const maxID = 256
 func decode(data []byte) (request, *Error) {
 	var req request
 	err := json.Unmarshal(data, &req)
+	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
+		// The original takes the first value, whatever follows it.
+		err = json.NewDecoder(bytes.NewReader(data)).Decode(&req)
+	}
 	switch fault := req.checkID(); {
 	case fault != nil:
 		req.ID = nil
