@@ -76,8 +76,8 @@ func foreign(r *http.Request) string {
 			return "the request comes from a web page of another host: " + next
 		}
 	}
-	for _, by := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip"} {
-		if r.Header[by] != nil {
+	for by := range r.Header {
+		if by == "Forwarded" || by == "Via" || by == "X-Real-Ip" || strings.HasPrefix(by, "X-Forwarded-") {
 			return "the request came through a proxy, which others may reach: send a token with Authorization: Bearer"
 		}
 	}
