@@ -90,7 +90,7 @@ func dialJSONRPC(t *testing.T, url string) *client {
 	t.Helper()
 	var c client
 	closer, err := jsonrpc.NewMergeClient(t.Context(), url, "T", []any{&c}, http.Header{},
-		jsonrpc.WithPingInterval(50*time.Millisecond), jsonrpc.WithTimeout(5*time.Second))
+		jsonrpc.WithPingInterval(50*time.Millisecond), jsonrpc.WithTimeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestJSONRPCClient(t *testing.T) {
 			short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 			defer cancel()
 			start := time.Now()
-			if _, err := c.Sleep(short, 60000); err == nil || time.Since(start) > 5*time.Second {
+			if _, err := c.Sleep(short, 60000); err == nil || time.Since(start) > patience/2 {
 				t.Errorf("cancelled: %v after %s", err, time.Since(start))
 			}
 		})
@@ -153,7 +153,7 @@ func TestJSONRPCReconnects(t *testing.T) {
 	again := func(what string) {
 		t.Helper()
 		var err error
-		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 			if err = c.Void(t.Context()); err == nil {
 				return
 			}
@@ -182,7 +182,7 @@ func TestManyClients(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 100 {
 			wg.Go(func() {
-				for n := 0; ctx.Err() == nil; n++ {
+				for n := 0; n == 0 || ctx.Err() == nil; n++ {
 					if err := w.oneOfMany(i, n); err != nil {
 						t.Errorf("client %d: %v", i, err)
 						return
@@ -288,8 +288,8 @@ func TestLargeList(t *testing.T) {
 			}
 			grown := (int64(most.HeapInuse) - int64(base.HeapInuse)) >> 20
 			t.Logf("%d elements, %d MB in %s, first byte after %s, heap %+d MiB", n, total/1e6, time.Since(start), first, grown)
-			if first > time.Second {
-				t.Errorf("the first byte came after %s", first)
+			if took := time.Since(start); first > time.Second && first > took/10 { // a busy machine is slow with all of it
+				t.Errorf("the first byte came after %s of %s", first, took)
 			}
 			if most.HeapInuse == 0 || grown > 16 {
 				t.Errorf("the heap grew by %d MiB", grown)

@@ -24,6 +24,20 @@ import (
 	"damocles-manager/internal/serve"
 )
 
+// patience is how long a test waits for what has to come: far longer than it takes,
+// since the machine may be busy with other things.
+const patience = time.Minute
+
+// eventually asks again and again until it is so.
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it never came to pass: %s", what)
+		}
+	}
+}
+
 // world is a running server, and what it told of itself.
 type world struct {
 	t    testing.TB
@@ -134,7 +148,7 @@ func (w *world) raw(text string) net.Conn {
 	w.t.Helper()
 	conn := w.connect()
 	w.t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, text); err != nil {
 		w.t.Fatal(err)
 	}
@@ -181,7 +195,7 @@ func (w *world) connectWS() *websocket.Conn {
 		w.t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	return conn
 }
 
@@ -205,7 +219,7 @@ func ask(t testing.TB, conn *websocket.Conn, body string) string {
 // that ended without one.
 func closed(t testing.TB, conn *websocket.Conn) int {
 	t.Helper()
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	for {
 		if _, _, err := conn.ReadMessage(); err != nil {
 			if c, ok := errors.AsType[*websocket.CloseError](err); ok && c.Code != websocket.CloseAbnormalClosure {
@@ -298,7 +312,7 @@ func list(_ context.Context, p []json.RawMessage) (any, error) {
 func settles(t testing.TB, before int) {
 	t.Helper()
 	http.DefaultClient.CloseIdleConnections()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		if now := runtime.NumGoroutine(); now <= before {
 			return
 		}
@@ -308,6 +322,58 @@ func settles(t testing.TB, before int) {
 		}
 	}
 }
+
+// turnstile is a method whose calls say that they run, and wait until they may end.
+type turnstile struct {
+	runs chan struct{}
+	mu   sync.Mutex
+	gate map[int]chan struct{} // by parameter
+}
+
+func newTurnstile() *turnstile {
+	return &turnstile{runs: make(chan struct{}, 100), gate: map[int]chan struct{}{}}
+}
+
+func (s *turnstile) of(n int) chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gate[n] == nil {
+		s.gate[n] = make(chan struct{})
+	}
+	return s.gate[n]
+}
+
+// opens lets the calls with this parameter end.
+func (s *turnstile) opens(n int) { close(s.of(n)) }
+
+// waits until so many more calls run.
+func (s *turnstile) waits(t testing.TB, calls int) {
+	t.Helper()
+	for range calls {
+		select {
+		case <-s.runs:
+		case <-time.After(patience):
+			t.Fatal("a call does not run")
+		}
+	}
+}
+
+func (s *turnstile) method() serve.Method {
+	return serve.Method{Params: 1, Perm: serve.Read, Call: func(ctx context.Context, p []json.RawMessage) (any, error) {
+		var n int
+		if err := json.Unmarshal(p[0], &n); err != nil {
+			return nil, serve.Unreadable("%s", err)
+		}
+		s.runs <- struct{}{}
+		select {
+		case <-s.of(n):
+			return n, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}}
+}
+
 func itoa(n int) string { return strconv.Itoa(n) }
 
 // readAll reads one HTTP answer to its end, or to where it breaks off.
