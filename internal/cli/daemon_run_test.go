@@ -351,10 +351,12 @@ func TestDaemonStopsCleanly(t *testing.T) {
 	if err := json.Compact(&state, raw); err != nil {
 		t.Fatal(err)
 	}
-	answered := make(chan int, 1)
+	answered, some := make(chan int, 1), make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		n := 0
+		once := sync.OnceFunc(func() { close(some) })
+		defer once()
 		defer func() { answered <- n }()
 		for {
 			one := strings.Replace(state.String(), `"Number":100`, fmt.Sprintf(`"Number":%d`, 3000+n), 1)
@@ -367,10 +369,12 @@ func TestDaemonStopsCleanly(t *testing.T) {
 			if err != nil || string(answer) != `{"jsonrpc":"2.0","result":true,"id":1}`+"\n" {
 				return // refused while it stops
 			}
-			n++
+			if n++; n == 20 {
+				once()
+			}
 		}
 	})
-	time.Sleep(200 * time.Millisecond)
+	<-some
 	d.ends()
 	wg.Wait()
 	n := <-answered
