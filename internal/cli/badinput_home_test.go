@@ -74,6 +74,30 @@ func TestMissingHome(t *testing.T) {
 	w.run("util", "sealer", "sectors", "--home", w.home("home"), "import").complains(1, "").says("lotus")
 }
 
+// A directory that is no home, as where a disk is not mounted, is not taken for a
+// home without sectors: `check --sealing-done` would say that nothing is sealed.
+func TestEmptyHome(t *testing.T) {
+	t.Parallel()
+	const none = "it holds neither sector-manager.cfg nor a database"
+	empty := func(w *world, _ int) string {
+		dir := w.path("empty")
+		w.must(os.MkdirAll(dir, 0o755))
+		return dir
+	}
+	check(t, on([]complaint{{name: "an empty directory", code: 1, says: []string{"there is no damocles-manager home at", "/empty", none}, hint: "mounted"}}, empty, "import"))
+	w := newWorld(t)
+	dir := empty(w, 0)
+	w.run("util", "sealer", "sectors", "check", "--sealing-done", "--home", dir).complains(1, "mounted").says(none)
+	w.run("daemon", "run", "--listen", "127.0.0.1:0", "--home", dir).complains(1, "daemon init").says(none)
+	repo := w.repo("lotus")
+	w.run("util", "sealer", "sectors", "import", "--repo", repo, "--dry-run", "--home", dir).exits(3)
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left in the directory: %v, %v", left, err)
+	}
+	w.run("util", "sealer", "sectors", "import", "--repo", repo, "--home", dir).exits(3).says("creating the home " + dir)
+	w.run("util", "sealer", "sectors", "list", "--offline", "--home", dir).exits(0)
+}
+
 func TestBadConfig(t *testing.T) {
 	t.Parallel()
 	configs := []complaint{

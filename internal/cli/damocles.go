@@ -80,7 +80,10 @@ func (a *app) openHome(ctx context.Context, side *damoclesSide, want access) err
 	if err := a.checkStopped(ctx, cfg, want); err != nil {
 		return err
 	}
-	if !side.exists && cfg.Driver() == "badger" {
+	if want.create && cfg.Driver() == "badger" && !damocles.IsHome(side.dir, cfg) {
+		if !want.write { // the dry run in a directory that is no home yet
+			return nil
+		}
 		a.ui.Notice("creating the home " + side.dir)
 	}
 	a.ui.Info("working on the home " + side.dir + " directly")

@@ -40,7 +40,7 @@ var (
 
 func openBadger(ctx context.Context, dir string, cfg Config, opt Options) (*badgerEngine, error) {
 	b := &badgerEngine{dir: dir, base: cfg.DBDir(dir), opt: opt, opened: make(map[string]*badger.DB)}
-	if err := b.prepare(); err != nil {
+	if err := b.prepare(cfg); err != nil {
 		return nil, err
 	}
 	for _, name := range b.first() {
@@ -55,7 +55,7 @@ func openBadger(ctx context.Context, dir string, cfg Config, opt Options) (*badg
 }
 
 // prepare sees to the directories.
-func (b *badgerEngine) prepare() error {
+func (b *badgerEngine) prepare(cfg Config) error {
 	if b.opt.Write {
 		for _, dir := range []string{b.dir, b.base} {
 			if err := durable.CheckOwner(dir); err != nil {
@@ -64,12 +64,21 @@ func (b *badgerEngine) prepare() error {
 		}
 	}
 	if _, err := os.Stat(b.dir); !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return errors.Join(err, b.foreign(cfg))
 	}
 	if !b.opt.Create || !b.opt.Write {
 		return fault.New("name an existing damocles-manager home with --home", "the home %s does not exist", b.dir)
 	}
 	return b.opt.FS.MkdirAll(b.dir, 0o700)
+}
+
+// foreign refuses a directory that is no home, unless one may be made.
+func (b *badgerEngine) foreign(cfg Config) error {
+	if b.opt.Create || IsHome(b.dir, cfg) {
+		return nil
+	}
+	return fault.New("name the home with --home or DAMOCLES_PATH, and see that its disk is mounted",
+		"there is no damocles-manager home at %s: it holds neither %s nor a database", b.dir, ConfigName)
 }
 
 // first are the collections to open at once: the two with the states, because

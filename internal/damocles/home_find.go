@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"damocles-manager/internal/fault"
@@ -70,6 +71,22 @@ func locateHome(dir, by string, given bool, getenv func(string) string) (Locatio
 		at.Exists = true
 	}
 	return at, nil
+}
+
+// IsHome says whether a directory is a home in Badger: it has a configuration or
+// a database. One that has neither is mostly another directory, or the place
+// where a disk is not mounted, and must not be taken for a home without sectors.
+func IsHome(dir string, cfg Config) bool {
+	return cfg.Found || hasDatabase(cfg.DBDir(dir))
+}
+
+// hasDatabase says whether there is any collection below base. One that cannot
+// be looked at counts: what is wrong with it shows when it is opened.
+func hasDatabase(base string) bool {
+	return slices.ContainsFunc(collections(), func(name string) bool {
+		_, err := os.Stat(filepath.Join(base, name))
+		return !errors.Is(err, fs.ErrNotExist)
+	})
 }
 
 // expand makes a path absolute, a leading ~ being the user's own directory.

@@ -203,7 +203,7 @@ func TestHomeEmpty(t *testing.T) {
 
 func TestHomeBaseDir(t *testing.T) {
 	dir, base := t.TempDir(), filepath.Join(t.TempDir(), "db")
-	cfg := Config{Common: CommonConfig{DB: DBConfig{Badger: BadgerConfig{BaseDir: base}}}}
+	cfg := Config{Found: true, Common: CommonConfig{DB: DBConfig{Badger: BadgerConfig{BaseDir: base}}}}
 	h, err := OpenHome(context.Background(), dir, cfg, Options{Write: true})
 	if err != nil {
 		t.Fatal(err)
