@@ -71,7 +71,7 @@ func TestMissingHome(t *testing.T) {
 	w := newWorld(t)
 	delete(w.env, "HOME")
 	w.run("util", "sealer", "sectors", "list").complains(1, "--home").says("HOME is not set")
-	w.run("util", "sealer", "sectors", "--home", w.home("home"), "import").complains(1, "").says("lotus")
+	w.run("util", "sealer", "sectors", "--home", w.home("home"), "import").complains(1, "--repo DIR").says("~/.lotusminer: HOME is not set").never(" /.lotusminer")
 }
 
 // A directory that is no home, as where a disk is not mounted, is not taken for a

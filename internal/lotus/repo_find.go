@@ -35,6 +35,9 @@ func FindRepo(flag string, getenv func(string) string) (dir string, err error) {
 		if from.path == "" {
 			continue
 		}
+		if home == "" && inHome(from.path) {
+			return "", fault.New("name the repo in full, with --repo DIR or LOTUS_MINER_PATH", "%s: HOME is not set", from.path)
+		}
 		dir, err := filepath.Abs(expandHome(from.path, home))
 		if err != nil {
 			return "", err
@@ -44,8 +47,10 @@ func FindRepo(flag string, getenv func(string) string) (dir string, err error) {
 	return "", nil // not reached: the default is set
 }
 
+func inHome(path string) bool { return path == "~" || strings.HasPrefix(path, "~/") }
+
 func expandHome(path, home string) string {
-	if path == "~" || strings.HasPrefix(path, "~/") {
+	if inHome(path) {
 		return filepath.Join(home, path[1:])
 	}
 	return path
