@@ -163,6 +163,7 @@ func TestWrongUsage(t *testing.T) {
 		{name: "flag without value", args: line("import", "--repo"), code: 2, says: []string{"--repo"}, hint: "import --help"},
 		{name: "flag of another command", args: line("import", "--dest-repo", "x"), code: 2, says: []string{"--dest-repo"}, hint: "import --help"},
 		{name: "unknown subcommand", args: line("imprt"), code: 2, says: []string{`"imprt" is no command of`}, hint: "sectors --help"},
+		{name: "unknown subcommand with a flag", args: line("imprt", "--repo", "x"), code: 2, says: []string{`"imprt" is no command of damocles-manager util sealer sectors`}, hint: "sectors --help` lists the commands"},
 		{name: "unknown subcommand of import", args: line("import", "rolback"), code: 2, says: []string{`"rolback"`}, hint: "import --help"},
 		{name: "unknown subcommand of export", args: line("export", "--miner=1000", "metdata"), code: 2, says: []string{`"metdata" is no command of`}, hint: "export --help"},
 		{name: "extra argument", args: line("list", "f01000"), code: 2, says: []string{"takes no arguments", "f01000"}, hint: "list --help"},

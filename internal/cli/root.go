@@ -108,12 +108,24 @@ func onlyCommands(cmd *cobra.Command) {
 			if len(args) == 0 {
 				return cmd.Help()
 			}
-			return fault.BadUsage("`"+cmd.CommandPath()+" --help` lists the commands", "%q is no command of %s", args[0], cmd.CommandPath())
+			return noCommand(cmd, args[0])
 		}
+		// A flag of the command that was meant is unknown here, and not what is wrong.
+		holder := cmd
+		cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+			if words := cmd.Flags().Args(); cmd == holder && len(words) > 0 {
+				return noCommand(cmd, words[0])
+			}
+			return flagError(cmd, err)
+		})
 	}
 	for _, sub := range cmd.Commands() {
 		onlyCommands(sub)
 	}
+}
+
+func noCommand(cmd *cobra.Command, word string) error {
+	return fault.BadUsage("`"+cmd.CommandPath()+" --help` lists the commands", "%q is no command of %s", word, cmd.CommandPath())
 }
 
 // closing closes something at the end of a run and keeps the error.
