@@ -174,10 +174,18 @@ func TestHomeInUse(t *testing.T) {
 		home := w.home("home")
 		holds(w.t, "badger", home)
 		return home
-	}))
+	}, "dry rollback"))
 	w := newWorld(t)
 	home := w.home("home")
 	pid := holds(t, "badger", home)
+	for _, args := range [][]string{ // what no daemon can do is not sent to one
+		{"util", "sealer", "sectors", "import", "rollback"},
+		{"util", "sealer", "sectors", "import", "rollback", "--dry-run"},
+		{"util", "sealer", "sectors", "export", "--miner", "1000", "files", "--dest-path", w.path("new")},
+		{"util", "storage", "attach", w.dir},
+	} {
+		w.run(append(args, "--home", home)...).complains(5, "stop it, or wait until it has ended").never("--listen")
+	}
 	w.sectorsCmd(home, "list").complains(5, "--listen").says(fmt.Sprintf("the database meta in %s is in use by process %d", home, pid))
 }
 

@@ -90,7 +90,7 @@ func runDaemon(ctx context.Context, a *app, o daemonRunOptions) (err error) {
 		Write: true, FS: a.fs, Log: a.log, Notice: a.ui.Notice, DaemonStopped: a.daemonStopped, Patience: a.env.Patience,
 	})
 	if err != nil {
-		return err
+		return alone(err)
 	}
 	defer closing(&err, home)
 	tokens, err := a.openTokens(loc.Dir)

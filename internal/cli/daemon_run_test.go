@@ -311,7 +311,7 @@ func TestDaemonRunRefuses(t *testing.T) {
 		says []string
 	}{
 		{"no home", []string{"--home", w.path("missing"), "daemon", "run", "--listen", "127.0.0.1:0"}, 1, []string{"there is no damocles-manager home", "daemon init"}},
-		{"a home that is open", []string{"--home", home, "daemon", "run", "--listen", "127.0.0.1:0"}, 5, []string{"meta", fmt.Sprint(os.Getpid())}},
+		{"a home that is open", []string{"--home", home, "daemon", "run", "--listen", "127.0.0.1:0"}, 5, []string{"meta", fmt.Sprint(os.Getpid()), "stop it, or wait until it has ended"}},
 		{"an address that is taken", []string{"--home", broken, "daemon", "run", "--listen", taken.Addr().String()}, 5, []string{"in use", "--listen"}},
 		{"a broken configuration", []string{"--home", broken, "daemon", "run", "--listen", "127.0.0.1:0"}, 5,
 			[]string{"sector-manager.cfg:4: ", "/nowhere/at/all", "sector-manager.cfg:6: ", "Driver"}},

@@ -91,6 +91,17 @@ func (a *app) openHome(ctx context.Context, side *damoclesSide, want access) err
 		Write: want.write, Create: want.create && want.write, FS: a.fs, Log: a.log, Notice: a.ui.Notice,
 		DaemonStopped: a.daemonStopped, Patience: a.env.Patience,
 	})
+	if want.direct {
+		err = alone(err)
+	}
+	return err
+}
+
+// alone is the error of opening a home for a command that no daemon can do.
+func alone(err error) error {
+	if errors.Is(err, damocles.ErrInUse) {
+		return fault.Refuse("stop it, or wait until it has ended: this command works on the home itself, not through a running damocles-manager", "%w", err)
+	}
 	return err
 }
 

@@ -35,6 +35,15 @@ func lockDir(dir string, how int) (*os.File, error) {
 
 var errHeld = errors.New("held by another process")
 
+// ErrInUse is wrapped by the refusal of a database that another process has open.
+var ErrInUse = errors.New("in use")
+
+// holderError names the process that has a database open.
+type holderError struct{ by string }
+
+func (e *holderError) Error() string        { return e.by }
+func (e *holderError) Is(target error) bool { return target == ErrInUse }
+
 // heldError refuses because of a lock on a collection.
 func heldError(name, dir string) error {
 	by := "another process"
@@ -42,7 +51,7 @@ func heldError(name, dir string) error {
 		by = "process " + strconv.Itoa(pid)
 	}
 	return fault.Refuse("stop damocles-manager, or go through it with --listen",
-		"the database %s in %s is in use by %s", name, filepath.Dir(dir), by)
+		"the database %s in %s is in use by %w", name, filepath.Dir(dir), &holderError{by})
 }
 
 // holder returns the process that holds Badger's lock on dir, or 0 where that

@@ -113,7 +113,7 @@ func (m *mongoEngine) prepare(dir string, opt Options) error {
 			"%s: DatabaseName %q in %s: %s", m.config.path, m.config.DatabaseName, m.config.section, why)
 	}
 	if opt.Write && !opt.DaemonStopped {
-		return fault.Refuse("stop damocles-manager on every machine that uses this MongoDB, then repeat the command with --daemon-stopped; or go through the running damocles-manager with --listen",
+		return fault.Refuse("stop damocles-manager on every machine that uses this MongoDB, then repeat the command with --daemon-stopped; or go through the running damocles-manager with --listen, where the command can do that",
 			"the home %s keeps its data in MongoDB, which does not tell whether a damocles-manager is running", dir)
 	}
 	// The driver would take the end of such a password for the server's name, and
@@ -144,7 +144,7 @@ func (m *mongoEngine) lockHome(dir string, opt Options) error {
 			by = "process " + strconv.Itoa(pid)
 		}
 		return fault.Refuse("wait until it has ended; or stop it, or go through it with --listen, if it is a daemon",
-			"the home %s is in use by %s", dir, by)
+			"the home %s is in use by %w", dir, &holderError{by})
 	}
 	if err != nil { // some file systems have no locks
 		opt.Log.Warn("the home cannot be locked", "error", err)
