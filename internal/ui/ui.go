@@ -229,6 +229,7 @@ type notes struct {
 type noteGroup struct {
 	text string
 	ids  []string // the first few
+	last string
 	n    int
 }
 
@@ -251,7 +252,10 @@ func (ns *notes) add(n sector.Note, id string) {
 		ns.texts[n.Text] = g
 		ns.order = append(ns.order, g)
 	}
-	g.n++
+	if g.last == id || slices.Contains(g.ids, id) { // two entries of one sector: its replica, and that of its upgrade
+		return
+	}
+	g.n, g.last = g.n+1, id
 	if len(g.ids) < maxNoteIDs {
 		g.ids = append(g.ids, id)
 	}

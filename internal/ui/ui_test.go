@@ -128,6 +128,7 @@ func TestNotes(t *testing.T) {
 		s.Sector(e)
 	}
 	noted(1, "one", "two")
+	noted(1, "one")
 	for n := range uint64(8) {
 		noted(n+2, "two")
 	}
