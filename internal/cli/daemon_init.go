@@ -69,13 +69,21 @@ func runDaemonInit(a *app, o daemonInitOptions) error {
 	line := initLine{Type: "init", Home: loc.Dir, Config: path, DryRun: o.dryRun, Made: []string{}}
 	if o.dryRun {
 		a.ui.Printf("%s", damocles.InitConfig())
-		return a.ui.Object(line)
+		return a.showInit(line)
 	}
 	if line.Made, err = a.initHome(loc, path); err != nil {
 		return err
 	}
 	a.ui.Printf("next: enter your stores and miners into %s, then run\n  %s\n", path, a.daemonRun(loc))
-	return a.ui.Object(line)
+	return a.showInit(line)
+}
+
+// showInit is the output of --json.
+func (a *app) showInit(line initLine) error {
+	return errors.Join(a.ui.Object(line), a.ui.Object(struct {
+		Type  string `json:"type"`
+		Count int    `json:"count"`
+	}{"summary", len(line.Made)}))
 }
 
 // initDone says that there is a configuration already.

@@ -50,7 +50,11 @@ func TestDaemonInitDefaultHome(t *testing.T) {
 
 func TestDaemonInitJSON(t *testing.T) {
 	w := newWorld(t)
-	lines := w.run("daemon", "init", "--json", "--home", w.path("home")).exits(0).lines()["init"]
+	all := w.run("daemon", "init", "--json", "--home", w.path("home")).exits(0).lines()
+	if sum := all["summary"]; len(sum) != 1 || sum[0]["count"] != 3.0 {
+		t.Errorf("the summary is %v", sum)
+	}
+	lines := all["init"]
 	if len(lines) != 1 || lines[0]["config"] != w.path("home/sector-manager.cfg") || len(lines[0]["made"].([]any)) != 3 {
 		t.Errorf("got %v", lines)
 	}
