@@ -98,6 +98,16 @@ func TestEmptyHome(t *testing.T) {
 	w.run("util", "sealer", "sectors", "list", "--offline", "--home", dir).exits(0)
 }
 
+// A home whose databases are elsewhere, on a disk that is not mounted, cannot be
+// told from a new one; but it is said that nothing was looked at.
+func TestHomeWithoutDatabase(t *testing.T) {
+	w := newWorld(t)
+	w.must(os.MkdirAll(w.path("new"), 0o755))
+	w.write("new/sector-manager.cfg", "[Common.DB.Badger]\nBaseDir = \"/not/mounted\"\n")
+	w.run("util", "sealer", "sectors", "check", "--sealing-done", "--home", w.path("new")).exits(0).
+		says("there is no database in /not/mounted", "its disk is not mounted", "no sector is being sealed")
+}
+
 func TestBadConfig(t *testing.T) {
 	t.Parallel()
 	configs := []complaint{

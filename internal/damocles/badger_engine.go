@@ -43,6 +43,9 @@ func openBadger(ctx context.Context, dir string, cfg Config, opt Options) (*badg
 	if err := b.prepare(cfg); err != nil {
 		return nil, err
 	}
+	if !opt.Write && !hasDatabase(b.base) {
+		opt.Notice("there is no database in " + b.base + ": this damocles has no sector yet, or its disk is not mounted")
+	}
 	for _, name := range b.first() {
 		if err := ctx.Err(); err != nil {
 			return nil, errors.Join(err, b.close())
