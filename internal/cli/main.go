@@ -73,7 +73,9 @@ func Run(ctx context.Context, env Env, args []string) int {
 	strictCompletion(cmd)
 	err := cmd.ExecuteContext(ctx)
 	if a.ui != nil {
-		err = errors.Join(err, a.ui.Flush())
+		if lost := a.ui.Flush(); !errors.Is(err, lost) { // once is enough
+			err = errors.Join(err, lost)
+		}
 	}
 	code := exitCode(ctx, err)
 	a.explain(code, err)

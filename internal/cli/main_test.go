@@ -1,8 +1,12 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -26,5 +30,22 @@ func TestExitCodeOfJoinedErrors(t *testing.T) {
 		if got := exitCode(t.Context(), tt.err); got != tt.want {
 			t.Errorf("%v: exit code %d, want %d", tt.err, got, tt.want)
 		}
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) {
+	return 0, &os.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC}
+}
+
+// What cannot be written is said once, whoever has tried.
+func TestStdoutOnAFullDisk(t *testing.T) {
+	w := newWorld(t)
+	var stderr bytes.Buffer
+	env := Env{Stdout: fullDisk{}, Stderr: &stderr, Getenv: func(string) string { return "" }}
+	code := Run(t.Context(), env, []string{"util", "sealer", "sectors", "list", "--listen", "none", "--home", w.home("home")})
+	if n := strings.Count(stderr.String(), "no space left"); code != exitFailed || n != 1 {
+		t.Errorf("exit code %d:\n%s", code, &stderr)
 	}
 }
