@@ -77,10 +77,10 @@ func orErr(err, other error) error {
 	return other
 }
 
-// wasThere refuses where the chain has never heard of a sector that was sent to it:
-// such a node is on another network, or far behind.
+// wasThere refuses where the chain has never heard of a sector that may have been sent to
+// it: such a node is on another network, or far behind.
 func (d *Daemon) wasThere(ctx context.Context, miner address.Address, id sector.ID, s *damocles.SectorState, height abi.ChainEpoch) error {
-	if s.Pre == nil {
+	if neverOnChain(s) {
 		return nil
 	}
 	used, err := d.Chain.Allocated(ctx, miner)

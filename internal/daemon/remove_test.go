@@ -148,6 +148,17 @@ func TestRemoveRefuses(t *testing.T) {
 		{name: "another network", chain: func(t *testing.T) *testkit.Server { return goneChain(t, 99) },
 			prep: func(w *world) { w.change(100, `"Number":100}`, `"Number":99}`) },
 			id:   sid(99), want: "has never heard of it"},
+		{name: "another network, and a record without Pre", chain: func(t *testing.T) *testkit.Server { return goneChain(t, 99) },
+			prep: func(w *world) {
+				raw := string(w.stored(damocles.Offline, 100))
+				before, rest, _ := strings.Cut(raw, `"Pre":{`)
+				_, after, _ := strings.Cut(rest, `"Proof":`)
+				raw = strings.Replace(before+`"Proof":`+after, `"Number":100}`, `"Number":99}`, 1)
+				w.apply(damocles.Change{Store: damocles.CollectionOffline, Key: damocles.StateKey(damocles.Offline, 1000, 99), After: []byte(raw)})
+				w.setIndex(99, "t01000_01")
+				w.addFile("damocles-1", sector.Sealed, sid(99))
+			},
+			id: sid(99), want: "has never heard of it"},
 		{name: "nowhere in the index", chain: func(t *testing.T) *testkit.Server { return goneChain(t, 115) },
 			prep: func(w *world) { w.setIndex(115, "") }, id: sid(115), want: "object not found"},
 		{name: "a store that is not configured", chain: func(t *testing.T) *testkit.Server { return goneChain(t, 100) },
