@@ -50,6 +50,7 @@ type Daemon struct {
 	census  *census
 	miners  miners
 	disks   *disks
+	looks   *looks
 }
 
 // New makes a Daemon, which has to be closed. It begins to count the sectors.
@@ -70,6 +71,7 @@ func New(o Options) (*Daemon, error) {
 		checks:  make(chan struct{}, maxChecks),
 		census:  newCensus(o.Home, o.Log),
 		disks:   newDisks(),
+		looks:   newLooks(),
 	}
 	journal := migrate.NewHome(o.Home, o.Dir, migrate.DaemonCommand, 0, o.FS)
 	d.writer = newWriter(o.Home, &ledger{home: journal}, d.census)

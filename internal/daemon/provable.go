@@ -111,7 +111,7 @@ func (c *checking) one(ctx context.Context, s extendedSector) error {
 	if err != nil {
 		return fmt.Errorf("get private info: %w", err)
 	}
-	if err := c.stat(at, size); err != nil || !c.strict {
+	if _, err := look(ctx, c.looks, func() (none struct{}, _ error) { return none, c.stat(at, size) }); err != nil || !c.strict {
 		return err
 	}
 	sealed := s.SealedCID

@@ -52,7 +52,10 @@ func (d *Daemon) remove(ctx context.Context, id sector.ID, raw []byte, state *da
 	if err != nil {
 		return err
 	}
-	files, err := d.filesOf(id, neverOnChain(state))
+	files, err := look(ctx, d.looks, func() ([]File, error) { return d.filesOf(id, neverOnChain(state)) })
+	if errors.Is(err, errNoAnswer) {
+		err = notRemoved(true, id, "look whether the disks of its stores are mounted and answer", "its files cannot be looked for: %w", err)
+	}
 	if err != nil {
 		return err
 	}
