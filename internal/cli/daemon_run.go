@@ -307,9 +307,15 @@ func (a *app) endDaemon(ctx context.Context, d *daemon.Daemon, api *serve.Server
 	}
 	// A call that does not end, as one in a store whose server is gone, has used all that
 	// time up, and is left behind.
-	last, cancel = context.WithTimeout(ctx, toEnd)
+	patience = min(toEnd, 100*patience)
+	last, cancel = context.WithTimeout(ctx, patience)
 	defer cancel()
-	return d.Close(last)
+	err := d.Close(last)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fault.New("see that the disk of the home, or its MongoDB, answers, and start it again: the journal is still open, and it goes on in it",
+			"what is being written did not end within %v", patience)
+	}
+	return err
 }
 
 func isLoopback(addr net.Addr) bool {

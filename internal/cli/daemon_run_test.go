@@ -24,6 +24,7 @@ import (
 	"damocles-manager/internal/daemon"
 	"damocles-manager/internal/damocles"
 	"damocles-manager/internal/durable"
+	"damocles-manager/internal/fault"
 	"damocles-manager/internal/migrate"
 	"damocles-manager/internal/serve"
 	"damocles-manager/internal/testkit"
@@ -496,5 +497,44 @@ func TestDaemonStopsBesideHangingCall(t *testing.T) {
 	}
 	if path, err := durable.Latest(migrate.JournalDir(dir), func(_ durable.Header, ended bool) bool { return ended }); err != nil || path == "" {
 		t.Errorf("the journal is not ended: %q, %v", path, err)
+	}
+}
+
+// A write that does not end, as on a disk that hangs, is told with what becomes of it.
+func TestDaemonStopsBesideHangingWrite(t *testing.T) {
+	hang, hangs := make(chan struct{}), make(chan struct{})
+	once := sync.OnceFunc(func() { close(hangs) })
+	home := damocles.NewMemoryHome()
+	d, err := daemon.New(daemon.Options{Home: home, Dir: t.TempDir(), FS: durable.FS{Fault: func(op, path string) error {
+		if op == "sync" && strings.Contains(path, "journal") {
+			once()
+			<-hang
+		}
+		return nil
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(testkit.Fixture(t, "damocles-states/100-offline-cc.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := damocles.StateKey(damocles.Offline, 1000, 100)
+	if err := home.Apply(t.Context(), []damocles.Change{{Store: damocles.CollectionOffline, Key: key, After: raw}}); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		changed := json.RawMessage(strings.Replace(string(raw), `"AbortReason": ""`, `"AbortReason": "x"`, 1))
+		_, _ = d.Methods()["Venus.ImportSector"].Call(context.Background(), []json.RawMessage{json.RawMessage(`"offline"`), changed, json.RawMessage("true")})
+	})
+	defer wg.Wait()
+	defer close(hang)
+	<-hangs
+	api := serve.New(serve.Options{Methods: d.Methods(), Open: true})
+	a := &app{env: Env{Patience: 20 * time.Millisecond}, ui: quietUI(), log: slog.New(slog.DiscardHandler)}
+	err = a.endDaemon(t.Context(), d, api, &http.Server{})
+	if err == nil || !strings.Contains(err.Error(), "did not end within") || fault.HintOf(err) == "" {
+		t.Errorf("it ends with %v", err)
 	}
 }
