@@ -18,6 +18,7 @@ import (
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/syndtr/goleveldb/leveldb"
 	"github.com/syndtr/goleveldb/leveldb/opt"
+	"golang.org/x/sys/unix"
 
 	"damocles-manager/internal/lotus"
 	"damocles-manager/internal/testkit"
@@ -248,13 +249,34 @@ func (r *result) undoes() string {
 // withHome opens a collection of a home as damocles does.
 func (w *world) withHome(home, collection string, fn func(*badger.DB)) {
 	w.t.Helper()
-	db, err := badger.Open(badger.DefaultOptions(filepath.Join(home, collection)).WithLogger(nil))
+	dir := filepath.Join(home, collection)
+	awaitUnlocked(dir)
+	defer awaitUnlocked(dir)
+	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	fn(db)
 	if err := db.Close(); err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+// awaitUnlocked waits until nothing holds Badger's lock on a directory. Badger gives
+// it back by closing the directory, and a child that a parallel test is just
+// starting has that open, too, from its fork until its exec.
+func awaitUnlocked(dir string) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return // it is not made yet
+	}
+	defer f.Close()
+	for range 1000 {
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // for all who have it open
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 
