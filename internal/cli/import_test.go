@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"damocles-manager/internal/lotus"
 	"damocles-manager/internal/testkit"
 )
 
@@ -194,4 +195,27 @@ func TestRollbackSaysWhatItUndoes(t *testing.T) {
 		t.Errorf("the sectors are not back:\n%s", after)
 	}
 	w.sectorsCmd(home, "import", "rollback", "--backup", back.undoes(), "--dry-run").exits(0).says("27 would be deleted")
+}
+
+// Whether the upgrade of a faulty sector is on chain, only the chain knows: without
+// one it is carried as not upgraded, and that is said.
+func TestImportOfAFaultyUpgrade(t *testing.T) {
+	w := newWorld(t)
+	repo := w.repo("lotus")
+	for _, n := range []uint64{3, 20} { // 3 was never upgraded
+		w.mutateSector("lotus", n, func(b []byte) []byte {
+			out, err := lotus.WithState(b, "FaultReported")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out
+		})
+	}
+	w.sectorsCmd(w.path("home"), "import", "--repo", repo, "--numbers", "3,20").exits(0).
+		says("2 written, 0", "note: s-t01000-20: it has a snap upgrade").never("s-t01000-3:")
+	chain := testkit.Chain(t, testkit.ChainOptions{}).Multiaddr()
+	w.sectorsCmd(w.path("home"), "import", "--repo", repo, "--numbers", "3,20", "--chain", chain).exits(3).
+		says("Upgraded: has false, would be true").never("it has a snap upgrade")
+	w.sectorsCmd(w.path("other"), "import", "--repo", repo, "--numbers", "3,20", "--chain", chain).exits(0).
+		says("2 written (1 upgraded)").never("it has a snap upgrade")
 }

@@ -87,6 +87,10 @@ func (im *Import) plan(ctx context.Context, raw Raw) (*Step, error) {
 	if !im.carries(s, rec, v) {
 		return s, nil
 	}
+	if im.Chain == nil && rec.Status == sector.Finished && rec.Update != nil && !rec.Upgraded {
+		s.note("upgrade-undecided", "it has a snap upgrade, and its state does not tell whether that is on chain: "+
+			"it is carried as not upgraded; give a chain node with --chain to know")
+	}
 	return s, im.carry(ctx, s, rec, raw.Value, fingerprint)
 }
 
