@@ -310,6 +310,32 @@ func TestExportBackAfterAnImportOverRPC(t *testing.T) {
 	}
 }
 
+// What a newer lotus-miner writes comes back as it was; where the sector changed,
+// and the record is written anew, its loss is said.
+func TestExportOfRecordsOfANewerLotus(t *testing.T) {
+	w := newWorld(t)
+	repo, home := w.repo("lotus"), w.path("home")
+	for _, n := range []uint64{8, 9} {
+		w.mutateSector("lotus", n, func(b []byte) []byte {
+			b[1]++ // the map's length
+			return append(b, "\x6dFromTheFuture\x01"...)
+		})
+	}
+	originals := w.metadata("lotus")
+	w.sectorsCmd(home, "import", "--repo", repo).exits(3)
+	w.changeState(home, 8, `"Epoch":4208`, `"Epoch":4209`)
+	w.emptyRepo("back")
+	w.export(home, w.path("back")).exits(0).says(`s-t01000-8: lotus-miner's record of it has fields that are not known here, and are left out: ["FromTheFuture"]`).
+		never("s-t01000-9:", "s-t01000-9,")
+	back := w.metadata("back")
+	if back["/sectors/9"] != originals["/sectors/9"] {
+		t.Error("9 is not what it was")
+	}
+	if eight := decodeSector(t, back["/sectors/8"]); eight.SeedEpoch != 4209 {
+		t.Errorf("8 is %+v", eight)
+	}
+}
+
 func TestNextNumber(t *testing.T) {
 	t.Parallel()
 	bits := func(ranges ...[2]uint64) *bitfield.BitField {

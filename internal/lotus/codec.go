@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 
 	cbg "github.com/whyrusleeping/cbor-gen"
 )
@@ -58,34 +59,62 @@ func WithState(raw []byte, state string) ([]byte, error) {
 // findState returns where the value of the top-level key State begins and ends.
 // Two of them would leave open which one is meant, so they are refused.
 func findState(raw []byte) (at, end int, err error) {
+	err = eachPair(raw, func(key []byte, value, next int) error {
+		if string(key) != "\x65State" {
+			return nil
+		}
+		if at != 0 || raw[value]>>5 != cbg.MajTextString {
+			return errors.New("its State is not one text")
+		}
+		at, end = value, next
+		return nil
+	})
+	if err == nil && at == 0 {
+		err = errors.New("it has no State")
+	}
+	return at, end, err
+}
+
+// eachPair calls fn for the pairs of the map that raw begins with: the key with its
+// header, and where its value begins and ends.
+func eachPair(raw []byte, fn func(key []byte, value, next int) error) error {
 	major, pairs, off, err := readHeader(raw, 0)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	if major != cbg.MajMap {
-		return 0, 0, errors.New("not a CBOR map")
+		return errors.New("not a CBOR map")
 	}
 	for ; pairs > 0; pairs-- {
 		value, err := skipItem(raw, off)
 		if err != nil {
-			return 0, 0, err
+			return err
 		}
 		next, err := skipItem(raw, value)
 		if err != nil {
-			return 0, 0, err
+			return err
 		}
-		if string(raw[off:value]) == "\x65State" {
-			if at != 0 || raw[value]>>5 != cbg.MajTextString {
-				return 0, 0, errors.New("its State is not one text")
-			}
-			at, end = value, next
+		if err := fn(raw[off:value], value, next); err != nil {
+			return err
 		}
 		off = next
 	}
-	if at == 0 {
-		return 0, 0, errors.New("it has no State")
-	}
-	return at, end, nil
+	return nil
+}
+
+// UnknownFields names the fields of a record that SectorInfo has no place for, as
+// those of a newer lotus. The one that lotus itself gave up in v1.18 is none.
+func UnknownFields(raw []byte) (names []string, err error) {
+	known := reflect.TypeFor[SectorInfo]()
+	err = eachPair(raw, func(key []byte, _, _ int) error {
+		_, _, from, err := readHeader(key, 0)
+		name := string(key[from:])
+		if _, ok := known.FieldByName(name); !ok && name != "PreCommitInfo" {
+			names = append(names, name)
+		}
+		return err
+	})
+	return names, err
 }
 
 // skipItem returns the offset behind the CBOR item at off. It neither allocates

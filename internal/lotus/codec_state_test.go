@@ -50,6 +50,23 @@ func TestWithStateKeepsWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
+func TestUnknownFields(t *testing.T) {
+	for _, f := range loadInfoFixtures(t) {
+		if names, err := UnknownFields(f.cbor); len(names) > 0 || err != nil {
+			t.Errorf("%s: %v, %v", f.name, names, err)
+		}
+	}
+	pairs := []cborPair{{"FromTheFuture", []byte{0x01}}, {"State", cborText("Proving")}, {"PreCommitInfo", []byte{0xf6}}, {"Later", []byte{0x80}}}
+	if names, err := UnknownFields(joinMap(pairs)); !slices.Equal(names, []string{"FromTheFuture", "Later"}) || err != nil {
+		t.Errorf("got %v, %v", names, err)
+	}
+	for _, bad := range [][]byte{nil, {0x80}, {0xa1}, {0xa1, 0x01}, {0xa1, 0x01, 0x9f}} {
+		if names, err := UnknownFields(bad); err == nil {
+			t.Errorf("%x: %v", bad, names)
+		}
+	}
+}
+
 func TestWithStateRefuses(t *testing.T) {
 	state := cborPair{"State", cborText("Proving")}
 	for name, raw := range map[string][]byte{

@@ -225,6 +225,7 @@ func (ex *Export) restore(s *Step, rec *sector.Record, value []byte) (encodedSec
 	}
 	if old := info.Record(ex.Miner); old.Update != nil && !rec.Upgraded {
 		// In Proving, an update that never reached the chain would pass for one that did.
+		noteUnknown(s, value)
 		s.note("update-dropped", "it was in "+info.State+" with an update that was not on chain: it returns as Proving, without the update")
 		return ex.encode(s, rec, info)
 	}
@@ -248,7 +249,23 @@ func (ex *Export) convert(s *Step, rec *sector.Record, origin *Origin, have []by
 			base = nil // what cannot be read cannot be kept; compare reports it
 		}
 	}
+	if base != nil {
+		raw := have
+		if origin != nil {
+			raw = origin.Value
+		}
+		noteUnknown(s, raw)
+	}
 	return ex.encode(s, rec, base)
+}
+
+// noteUnknown says what is lost where a record of a newer lotus-miner is written anew.
+func noteUnknown(s *Step, raw []byte) {
+	names, err := lotus.UnknownFields(raw)
+	if err == nil && len(names) > 0 { // it was decoded before
+		s.note("fields-left-out", fmt.Sprintf("lotus-miner's record of it has fields that are not known here, and are left out: %.60q; "+
+			"look for a newer version of this program first", names))
+	}
 }
 
 // completed adds to an origin what lotus-miner did not tell when it was imported
