@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -45,7 +46,12 @@ func (m *manifest) lock() error {
 
 func (m *manifest) openOrMake() (*os.File, error) {
 	for {
-		f, err := os.OpenFile(m.path, os.O_RDWR, 0)
+		// Behind a link, it would be another file than the one of this name.
+		if fi, err := os.Lstat(m.path); err == nil && !fi.Mode().IsRegular() {
+			return nil, fault.Refuse("put the manifest itself there, or move away what is: it is made anew, and existing files are hashed again then",
+				"%s is no regular file", m.path)
+		}
+		f, err := os.OpenFile(m.path, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return f, err
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/filecoin-project/go-state-types/abi"
 
 	"damocles-manager/internal/durable"
+	"damocles-manager/internal/fault"
 	"damocles-manager/internal/sector"
 )
 
@@ -161,6 +162,22 @@ func TestRecordJSON(t *testing.T) {
 		}
 		if got, err := r.appendJSON(nil); err != nil || string(got) != string(want) {
 			t.Errorf("got  %s\nwant %s, %v", got, want, err)
+		}
+	}
+}
+
+// A manifest that is a link was locked again and again, for ever.
+func TestManifestIsALink(t *testing.T) {
+	for _, there := range []bool{false, true} {
+		dir := t.TempDir()
+		target := filepath.Join(dir, "target")
+		must(t, os.Mkdir(target, 0o755), os.Symlink(filepath.Join(dir, "elsewhere"), filepath.Join(target, ManifestName)))
+		if there {
+			must(t, os.WriteFile(filepath.Join(dir, "elsewhere"), nil, 0o644))
+		}
+		_, err := openManifest(durable.FS{}, target)
+		if fault.KindOf(err) != fault.Refused || fault.HintOf(err) == "" {
+			t.Errorf("what it points to is there %v: got %v", there, err)
 		}
 	}
 }
