@@ -82,7 +82,7 @@ func (o *filesOptions) check() error {
 	case o.verify != "" && o.verify != string(transfer.VerifySize) && o.verify != string(transfer.VerifyHash):
 		return fault.BadUsage("write --verify size or --verify hash", "--verify %q is no way to verify", o.verify)
 	case o.verifyOnly && (o.reserve || o.dryRun || o.trustSize):
-		return fault.BadUsage("leave the other flags out", "--verify-only changes nothing and reads everything: it goes with none of --reserve, --dry-run and --trust-size")
+		return fault.BadUsage("leave the other flags out", "--verify-only changes nothing: it goes with none of --reserve, --dry-run and --trust-size")
 	case o.jobs < 1:
 		return fault.BadUsage("give --jobs a number from 1 on", "--jobs \"%d\": there is nobody to do the work", o.jobs)
 	}

@@ -237,6 +237,9 @@ func (r *filesRun) show(s *ui.FilesSummary) {
 		r.ui.Printf("damocles has no finished sectors of %s\n", sector.MinerString(r.miner))
 	}
 	r.ui.FilesSummary(s)
+	if s.Unhashed > 0 {
+		r.ui.Notice("the manifest has no hash of files that were renamed, or copied with --verify size: their content was not read; `util sealer sectors check` reads it")
+	}
 	if s.Moved > 0 && !s.DryRun && r.target.Name == "" {
 		r.ui.Info("damocles's index no longer names the moved sectors, as " + r.target.Dir +
 			" is none of its stores; `util storage attach` would enter them again")

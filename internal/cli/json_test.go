@@ -128,7 +128,7 @@ var (
 	}
 	filesSummary = fields{
 		"type": "string", "dryRun": "bool", "moved": "number", "copied": "number", "good": "number", "unchanged": "number",
-		"failed": "number", "unknown": "number", "unfinished": "number", "skipped": "counts?", "missing": "number",
+		"failed": "number", "unknown": "number", "unhashed": "number?", "unfinished": "number", "skipped": "counts?", "missing": "number",
 		"renamed": "number", "files": "number", "bytes": "number", "left": "number", "manifest": "string?", "journal": "string?",
 	}
 

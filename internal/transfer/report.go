@@ -15,6 +15,9 @@ type Report struct {
 	Total, Done, There, Failed int
 	// Unknown, of VerifyOnly: sectors of which the manifest does not know an object.
 	Unknown int
+	// Unhashed, of VerifyOnly: sectors among the Done of which the manifest has a
+	// file without a hash. Its size and time were looked at, and not its content.
+	Unhashed int
 	// Renamed of the Done sectors needed no copy.
 	Renamed int
 	// Files that were carried (of VerifyOnly: checked), and Bytes of those copied

@@ -81,6 +81,7 @@ type verification struct {
 	sector  Sector
 	events  []Event
 	unknown bool
+	without bool  // a hash in the manifest
 	bad     error // the first
 	files   int64
 	bytes   int64
@@ -103,6 +104,7 @@ func (v *verification) object(ctx context.Context, o Object) {
 			}
 		}
 		v.add(ev)
+		v.without = v.without || e.Sum == nil
 		v.files++
 	}
 }
@@ -174,6 +176,9 @@ func (e *events) verified(v *verification) {
 		e.report.Unknown++
 	} else {
 		e.report.Done++
+		if v.without {
+			e.report.Unhashed++
+		}
 	}
 	e.observe(Event{Type: SectorDone, Sector: v.sector, Bytes: v.bytes})
 }

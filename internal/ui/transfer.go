@@ -267,6 +267,8 @@ type FilesSummary struct {
 	Unchanged int `json:"unchanged"`
 	Failed    int `json:"failed"`
 	Unknown   int `json:"unknown"`
+	// Unhashed of the good ones have files of which the manifest has no hash.
+	Unhashed int `json:"unhashed,omitempty"`
 	// Unfinished, Skipped and Missing sectors were not to be carried.
 	Unfinished int            `json:"unfinished"`
 	Skipped    map[string]int `json:"skipped,omitempty"`
@@ -288,7 +290,7 @@ func (s *FilesSummary) Total() int {
 // NewFilesSummary joins what the choice of sectors and what the engine counted.
 func NewFilesSummary(chosen *migrate.Report, r *transfer.Report) *FilesSummary {
 	return &FilesSummary{
-		Type: "summary", DryRun: r.DryRun, Unchanged: r.There, Failed: r.Failed + chosen.Failed, Unknown: r.Unknown,
+		Type: "summary", DryRun: r.DryRun, Unchanged: r.There, Failed: r.Failed + chosen.Failed, Unknown: r.Unknown, Unhashed: r.Unhashed,
 		Unfinished: chosen.Unfinished, Skipped: chosen.Skipped, Missing: chosen.Missing,
 		Renamed: r.Renamed, Files: r.Files, Bytes: r.Bytes, Left: r.LeftCount,
 	}
@@ -325,6 +327,9 @@ func (s *FilesSummary) counts() string {
 		if part.n > 0 {
 			text += fmt.Sprintf("%d sectors %s, ", part.n, part.what)
 		}
+	}
+	if s.Unhashed > 0 {
+		text += fmt.Sprintf("%d of them by size and time alone, ", s.Unhashed)
 	}
 	if s.Renamed > 0 {
 		text += fmt.Sprintf("%d of them by renaming, ", s.Renamed)
