@@ -11,7 +11,9 @@ import (
 	"github.com/filecoin-project/go-state-types/abi"
 
 	"damocles-manager/internal/damocles"
+	"damocles-manager/internal/fault"
 	"damocles-manager/internal/migrate"
+	"damocles-manager/internal/quarantine"
 	"damocles-manager/internal/sector"
 	"damocles-manager/internal/store"
 	"damocles-manager/internal/transfer"
@@ -53,6 +55,9 @@ func (r *filesRun) open(ctx context.Context, dest string) error {
 		}
 		r.stores = append(r.stores, s.Store())
 	}
+	if err := outsideStores(dest, stores); err != nil {
+		return err
+	}
 	r.target = store.Store{Dir: dest}
 	if info, err := os.Stat(dest); err == nil {
 		if same, ok := migrate.StoreAt(stores, info); ok {
@@ -69,6 +74,42 @@ func (r *filesRun) open(ctx context.Context, dest string) error {
 		r.move = migrate.NewFilesMove(home, r.target)
 	}
 	return nil
+}
+
+// outsideStores refuses a target among the sectors' files of a store.
+func outsideStores(dest string, stores []migrate.HomeStore) error {
+	for _, dir := range []string{dest, realPath(dest)} {
+		for at := dir; at != filepath.Dir(at); at = filepath.Dir(at) {
+			_, isKind := sector.ParseFileKind(filepath.Base(at))
+			if root := filepath.Dir(at); (isKind || filepath.Base(at) == quarantine.DirName) && isStore(root, stores) {
+				return fault.Refuse("give the directory of a store itself, as --dest-path "+root,
+					"%s is in %s, where a store has its sectors' files: lotus-miner does not start where it finds anything else there", dest, at)
+			}
+		}
+	}
+	return nil
+}
+
+// realPath is path without links, as far as it is there.
+func realPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil || path == filepath.Dir(path) {
+		return real
+	}
+	return filepath.Join(realPath(filepath.Dir(path)), filepath.Base(path))
+}
+
+// isStore says whether a directory is one of damocles's stores, or any that has a
+// sectorstore.json.
+func isStore(dir string, stores []migrate.HomeStore) bool {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return false
+	}
+	if _, known := migrate.StoreAt(stores, info); known {
+		return true
+	}
+	_, err = os.Stat(store.MetaPath(dir))
+	return err == nil
 }
 
 // stores lists the stores of the damocles: by the home's configuration where it

@@ -469,6 +469,30 @@ func TestExportFilesOntoItself(t *testing.T) {
 	same("an export onto a link to a part of the store")
 }
 
+// A target among the sectors' files would keep lotus-miner from starting with the
+// store, and be taken along with the sector that it is in.
+func TestExportFilesIntoASectorsPlace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	home := w.homeWithStores("home")
+	of := w.store("damocles-1")
+	other := w.store("lotus-1") // which damocles does not know
+	link := w.path("link")
+	w.must(os.Symlink(of+"/sealed", link))
+	before := tree(t, w.stores())
+	for _, target := range []string{
+		of + "/sealed", of + "/sealed/", of + "/cache/s-t01000-101/", of + "/update/new/deep", of + "/quarantine", link, link + "/new",
+		other + "/cache", w.stores() + "/../storage/damocles-1/unsealed",
+	} {
+		w.files(home, target, "--numbers=103").exits(5).says("where a store has its sectors' files", "--dest-path")
+		w.files(home, target, "--numbers=103", "--reserve").exits(5)
+	}
+	if !maps.Equal(tree(t, w.stores()), before) {
+		t.Error("a refused export has changed the stores")
+	}
+	w.files(home, w.path("sealed"), "--numbers=103").exits(0) // a name alone is none
+}
+
 func mapsEqualButManifest(a, b map[string]string) bool {
 	for rel, sum := range a {
 		if filepath.Base(rel) != manifestName && b[rel] != sum {
