@@ -251,15 +251,32 @@ func (f *Files) booked(id sector.ID, kind sector.FileKind, name string) (uint16,
 }
 
 // search looks for an object that the index does not know: into every store and
-// at the target, the target last.
+// at the target, the target last. Of two stores that have it one may hold what was
+// left over, and nothing says which.
 func (f *Files) search(id sector.ID, kind sector.FileKind) (uint16, error) {
 	if at, moved := f.moved(id, kind); moved {
 		return at, nil
 	}
-	for i, s := range f.places() {
-		if there, err := exists(s, kind, id); there || err != nil {
-			return uint16(i + 1), err
+	var at uint16
+	places := f.places()
+	for i, s := range places {
+		if at > 0 && s.Dir == f.Target.Dir {
+			continue // where an earlier run has copied it
 		}
+		there, err := exists(s, kind, id)
+		switch {
+		case err != nil:
+			return 0, err
+		case !there:
+		case at == 0 || places[at-1].Dir == f.Target.Dir:
+			at = uint16(i + 1)
+		case !oneFile(places[at-1].Path(kind, id), s.Path(kind, id)):
+			return 0, fault.New("find out which is right, as with `sectors check --store`, and attach that store with `util storage attach`",
+				"its %s is in more than one store, %s and %s, and damocles's index does not know it", kind, places[at-1].Dir, s.Dir)
+		}
+	}
+	if at > 0 {
+		return at, nil
 	}
 	return 0, fault.New("attach the store that has it with `util storage attach`",
 		"its %s is in no store: damocles's index does not know it, and no configured store has it", kind)
@@ -309,6 +326,13 @@ func (f *Files) moved(id sector.ID, kind sector.FileKind) (uint16, bool) {
 	}
 	i := slices.IndexFunc(f.Stores, func(s store.Store) bool { return s.Dir == from })
 	return uint16(i + 1), i >= 0
+}
+
+// oneFile says whether two paths lead to one file, as where a store has two names.
+func oneFile(a, b string) bool {
+	x, err := os.Stat(a)
+	y, err2 := os.Stat(b)
+	return err == nil && err2 == nil && os.SameFile(x, y)
 }
 
 func exists(s store.Store, kind sector.FileKind, id sector.ID) (bool, error) {

@@ -204,6 +204,41 @@ func TestFilesNotInTheIndex(t *testing.T) {
 	}
 }
 
+// Two stores have it, and the index does not say which one is right: neither is
+// taken, as one may be a leftover. What an interrupted run copied to the target is
+// no such case.
+func TestFilesInTwoStores(t *testing.T) {
+	w := newFilesWorld(t)
+	id := sector.ID{Miner: 1000, Number: 103}
+	changes, err := w.home.home.IndexChanges(abi.SectorID(id), false, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make([]Change, len(changes))
+	for i, c := range changes {
+		out[i] = Change(c)
+	}
+	if err := w.home.apply(t.Context(), out); err != nil {
+		t.Fatal(err)
+	}
+	put := func(path string) {
+		t.Helper()
+		mkdirAll(t, filepath.Dir(path))
+		if err := os.WriteFile(path, []byte("another"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(w.target.Path(sector.Sealed, id))
+	if got, _, _ := find(t, w.files()); got[103] != "sealed:damocles-1 cache:damocles-2" {
+		t.Errorf("got %q", got[103])
+	}
+	put(w.stores[1].Path(sector.Sealed, id))
+	got, _, events := find(t, w.files())
+	if e := events[103]; got[103] != "" || e.Action != Failed || !strings.Contains(e.Reason, "more than one store") || e.Hint == "" {
+		t.Errorf("got %q, %+v", got[103], e)
+	}
+}
+
 func TestFilesSelection(t *testing.T) {
 	f := newFilesWorld(t).files()
 	var err error
