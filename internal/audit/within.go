@@ -25,16 +25,29 @@ var errHangs = errors.New("no answer")
 // CheckStore says what is wrong with a store's directory: that it is not there, is no
 // directory, or does not answer in time.
 func CheckStore(ctx context.Context, dir string, timeout time.Duration) error {
-	a := &auditor{Options: Options{Timeout: timeout}, pending: make(chan struct{}, 1)}
-	info, err := within(ctx, a, func(context.Context, func()) (fs.FileInfo, error) { return os.Stat(dir) })
+	info, err := Within(ctx, timeout, func() (fs.FileInfo, error) { return os.Stat(dir) })
 	switch {
 	case errors.Is(err, errHangs):
-		return fmt.Errorf("%s: %w within %s", dir, err, timeout)
+		return fmt.Errorf("%s: %w", dir, err)
 	case err == nil && !info.IsDir():
 		return fmt.Errorf("%s is no directory", dir)
 	}
 	return err
 }
+
+// Within runs fn, which looks into stores, and waits for it no longer than the
+// timeout, or until ctx ends; see Hangs.
+func Within[T any](ctx context.Context, timeout time.Duration, fn func() (T, error)) (T, error) {
+	a := &auditor{Options: Options{Timeout: timeout}, pending: make(chan struct{}, 1)}
+	out, err := within(ctx, a, func(context.Context, func()) (T, error) { return fn() })
+	if errors.Is(err, errHangs) {
+		err = fmt.Errorf("%w within %s", err, timeout)
+	}
+	return out, err
+}
+
+// Hangs says whether an error of Within is that there was no answer in time.
+func Hangs(err error) bool { return errors.Is(err, errHangs) }
 
 // within runs fn, which calls into a file system, and waits for it no longer than
 // until alive has not been called for the timeout. What hangs there cannot be

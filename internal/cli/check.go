@@ -176,6 +176,7 @@ func runCheck(ctx context.Context, a *app, o checkOptions) (err error) {
 		}
 		opt.Chain, opt.Behind = node, time.Since(due)
 	}
+	opt.Jobs, opt.Timeout, opt.Workers = o.jobs, o.timeout, runtime.GOMAXPROCS(0)
 	from, err := a.checkSource(ctx, o, &opt)
 	if err != nil {
 		return err
@@ -187,7 +188,6 @@ func runCheck(ctx context.Context, a *app, o checkOptions) (err error) {
 		}
 		defer closing(&err, opt.Resume)
 	}
-	opt.Jobs, opt.Timeout, opt.Workers = o.jobs, o.timeout, runtime.GOMAXPROCS(0)
 	shown := &checkShown{app: a}
 	p := &ui.Progress{}
 	opt.Observer, opt.Total, opt.Done = shown, func(n int) { p.SetTotal(int64(n)) }, func() { p.Add(1) }

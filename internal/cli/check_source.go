@@ -5,6 +5,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"damocles-manager/internal/audit"
 	"damocles-manager/internal/fault"
@@ -141,7 +142,7 @@ func (a *app) damoclesSource(side *damoclesSide, jobs int) fileSource {
 }
 
 func (a *app) damoclesDirs(ctx context.Context, side *damoclesSide, opt *audit.Options) error {
-	stores, err := side.stores(ctx, a)
+	stores, err := a.checkedStores(ctx, side, opt.Timeout)
 	if err != nil {
 		return err
 	}
@@ -156,4 +157,18 @@ func (a *app) damoclesDirs(ctx context.Context, side *damoclesSide, opt *audit.O
 		return fault.New("name the directories of its sectors with --store", "%s has no stores", side.name())
 	}
 	return nil
+}
+
+// checkedStores are damocles's stores. Those that a home finds by a pattern are
+// looked into, and any of them may hang.
+func (a *app) checkedStores(ctx context.Context, side *damoclesSide, timeout time.Duration) ([]migrate.HomeStore, error) {
+	if side.daemon != nil && !side.ours {
+		return side.stores(ctx, a)
+	}
+	stores, err := audit.Within(ctx, timeout, func() ([]migrate.HomeStore, error) { return side.stores(ctx, a) })
+	if audit.Hangs(err) {
+		return nil, fault.New("see to the mounts, give it longer with --timeout, or name the stores that answer with --store",
+			"look for the stores of ScanPersistStores in sector-manager.cfg: %w", err)
+	}
+	return stores, err
 }

@@ -463,6 +463,26 @@ func TestCheckHangingStore(t *testing.T) {
 	f.Close()
 }
 
+// So is one that hangs while damocles's stores are looked for by a pattern.
+func TestCheckHangingScan(t *testing.T) {
+	w := newWorld(t)
+	home := w.homeWithStores("home")
+	w.must(os.WriteFile(home+"/sector-manager.cfg", []byte("[Common]\nScanPersistStores = [\""+w.stores()+"/damocles-*\"]\n"), 0o600))
+	fifo := w.store("damocles-1") + "/sectorstore.json"
+	w.must(unix.Mkfifo(fifo, 0o600)) // to open it waits for a writer
+	timer := time.AfterFunc(5*time.Second, func() {
+		t.Error("it hangs")
+		if f, err := os.OpenFile(fifo, os.O_RDWR, 0); err == nil {
+			f.Close()
+		}
+	})
+	defer timer.Stop()
+	w.checkHome(home, "--timeout", "50ms", "--numbers", "100").exits(1).says("ScanPersistStores", "no answer within 50ms", "--store")
+	f, err := os.OpenFile(fifo, os.O_RDWR, 0) // lets those go that were left behind
+	w.must(err)
+	f.Close()
+}
+
 func TestCheckSealingDone(t *testing.T) {
 	w := newWorld(t)
 	home, repo := w.homeWithStores("home"), w.repoWithStores("lotus")
