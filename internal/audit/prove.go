@@ -106,7 +106,7 @@ func (a *auditor) check(ctx context.Context, s *subject, shape post.Shape, r *Se
 // be read, may do better the next time.
 func lasting(findings []post.Finding) bool {
 	for _, f := range findings {
-		if f.Name == post.Timeout || f.Name == post.ReadError {
+		if f.Name == post.Timeout || f.Name == post.ReadError || f.Name == post.NoPermission {
 			return false
 		}
 	}
@@ -136,6 +136,8 @@ func (a *auditor) shape(ctx context.Context, s *subject, replica string) (post.S
 		*f = a.timeout(replica)
 	case errors.Is(err, fs.ErrNotExist):
 		f.Name, f.Text = post.MissingReplica, "the replica is not there: the sector cannot be proven until it is put back from a copy"
+	case errors.Is(err, fs.ErrPermission):
+		*f = post.Forbidden(replica, err)
 	case err != nil:
 		f.Name, f.Text = post.ReadError, fmt.Sprintf("cannot be read: %v", err)
 	case !info.Mode().IsRegular():

@@ -580,7 +580,7 @@ func TestCheckManual(t *testing.T) {
 	for _, name := range []post.Name{
 		post.MissingReplica, post.MissingCache, post.MissingPAux, post.MissingTree, post.NotAFile, post.NotADirectory, post.ReplicaSize,
 		post.PAuxShort, post.TreeSize, post.CommRMismatch, post.CommRInvalid, post.RootsMismatch, post.SegmentMismatch, post.PathMismatch,
-		post.NonCanonical, post.ReadError, post.CommRUnknown, post.Timeout, post.PAuxLong, post.TAuxAbsent, post.RowsDiscarded,
+		post.NonCanonical, post.ReadError, post.CommRUnknown, post.Timeout, post.NoPermission, post.PAuxLong, post.TAuxAbsent, post.RowsDiscarded,
 		audit.StoreUnreachable,
 	} {
 		if !strings.Contains(section, "`"+string(name)+"`") {

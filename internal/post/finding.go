@@ -29,6 +29,7 @@ const (
 const (
 	CommRUnknown Name = "commr-unknown"
 	Timeout      Name = "timeout"
+	NoPermission Name = "no-permission" // the user of the check may not read it; the prover's may
 )
 
 // What is worth knowing, but keeps nobody from proving.
@@ -64,7 +65,7 @@ func (v Verdict) String() string {
 // Verdict is what a finding of this name makes of the sector.
 func (n Name) Verdict() Verdict {
 	switch n {
-	case CommRUnknown, Timeout:
+	case CommRUnknown, Timeout, NoPermission:
 		return Undecided
 	case PAuxLong, TAuxAbsent, RowsDiscarded:
 		return Provable
@@ -82,7 +83,7 @@ type Finding struct {
 	Offset int64 `json:"offset"`
 	// Text is a sentence: what is there, and what that means for the user.
 	Text string `json:"text"`
-	// Err is the error behind a read-error.
+	// Err is the error behind a read-error, or that of no-permission.
 	Err error `json:"-"`
 }
 

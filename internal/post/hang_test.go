@@ -104,6 +104,32 @@ func TestEveryCallMayFail(t *testing.T) {
 	}
 }
 
+// A file that this user may not read says nothing of the prover, which may be another
+// one: that is not decided, as with a store that may not be listed.
+func TestWithoutPermission(t *testing.T) {
+	s, _ := copied(t, 8)
+	for name, fsys := range map[string]hook{
+		s.Replica:     {open: denied(s.Replica)},
+		s.pAuxPath():  {stat: denied(s.pAuxPath())}, // as in a cache directory that is closed
+		s.treePath(0): {open: denied(s.treePath(0))},
+	} {
+		r := check(t, NewChecker(Options{FS: fsys}), s, plans(s)["window"])
+		if r.Verdict() != Undecided || len(r.Findings) != 1 || r.Findings[0].Name != NoPermission || r.Findings[0].File != name ||
+			!strings.Contains(r.Findings[0].Text, "user") {
+			t.Errorf("%s: %s, %v", name, r.Verdict(), r.Findings)
+		}
+	}
+}
+
+func denied(path string) func(string) error {
+	return func(at string) error {
+		if at == path {
+			return &fs.PathError{Op: "open", Path: path, Err: syscall.EACCES}
+		}
+		return nil
+	}
+}
+
 // Reads that hang are bounded: with all of them taken, the next sector is a timeout
 // as well, and no more threads are spent on it.
 func TestPendingReadsAreBounded(t *testing.T) {

@@ -81,12 +81,22 @@ func (v *visit) failed(ctx context.Context, path string, offset int64, err error
 	if errors.Is(err, errTimeout) || ctx.Err() != nil {
 		return err
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		v.found(Forbidden(path, err))
+		return errBad
+	}
 	text := fmt.Sprintf("cannot be read: %v", err)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		text = "the file ends before this place: it became shorter while it was read"
 	}
 	v.found(Finding{ReadError, path, offset, text, err})
 	return errBad
+}
+
+// Forbidden is the finding that this user may not read a file.
+func Forbidden(path string, err error) Finding {
+	return Finding{NoPermission, path, -1, fmt.Sprintf("this user may not read it (%v): run this as the user of the prover; "+
+		"if that is this one, it cannot prove the sector until it may", err), err}
 }
 
 func (v *visit) open(ctx context.Context, path string) (*opened, error) {
