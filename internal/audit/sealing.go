@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -16,6 +17,9 @@ type Side struct {
 	// Busy says of a state that would otherwise count as done that work goes on in
 	// it; it may be nil.
 	Busy func(state string) bool
+	// Known says of a state whether it is one that the system is known to have; it
+	// may be nil.
+	Known func(state string) bool
 }
 
 // Unfinished is a sector that is still being sealed, or of which that is not known.
@@ -24,7 +28,7 @@ type Unfinished struct {
 	ID     sector.ID
 	Key    string // where the database names no sector
 	State  string
-	// Err says why its record cannot be read; nil where it is being sealed.
+	// Err says why its record cannot be read or understood; nil where it is being sealed.
 	Err error
 }
 
@@ -54,6 +58,9 @@ func SealingDone(ctx context.Context, miner *abi.ActorID, numbers sector.Numbers
 				return fn(Unfinished{System: side.System, ID: id, Key: key, Err: err})
 			case rec.Status == sector.Sealing || rec.Status == sector.Committing, side.Busy != nil && side.Busy(rec.State):
 				return fn(Unfinished{System: side.System, ID: id, State: rec.State})
+			case side.Known != nil && !side.Known(rec.State):
+				return fn(Unfinished{System: side.System, ID: id, State: rec.State,
+					Err: fmt.Errorf("the state %q is that of a newer %s, or the record is damaged", rec.State, side.System)})
 			}
 			return nil
 		})

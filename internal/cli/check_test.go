@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -521,6 +522,19 @@ func TestCheckSealingDone(t *testing.T) {
 	w.check("--sealing-done", "--home", home, "--numbers", "118,999").exits(5).says("999 is nowhere", "s-t01000-118: being sealed")
 	w.set(home, "offline_meta", offlineKey(101), "{")
 	w.check("--sealing-done", "--home", home, "--numbers", "101").exits(3).says("s-t01000-101: not known")
+}
+
+// A state that only a newer lotus-miner has may be one of sealing.
+func TestCheckSealingUnknownState(t *testing.T) {
+	w := newWorld(t)
+	repo := w.repo("lotus")
+	w.mutateSector("lotus", 1, func(raw []byte) []byte { return bytes.Replace(raw, []byte("gProving"), []byte("gSeals2b"), 1) })
+	r := w.check("--sealing-done", "--repo", repo, "--numbers", "1-3").exits(3)
+	r.says(`s-t01000-1: not known, in lotus-miner: the state "Seals2b"`).never("no sector is being sealed", "s-t01000-2")
+	line := w.check("--sealing-done", "--json", "--repo", repo, "--numbers", "1-3").exits(3).lines()["sealing"][0]
+	if line["state"] != "Seals2b" || !strings.Contains(fmt.Sprint(line["reason"]), "newer") {
+		t.Errorf("got %v", line)
+	}
 }
 
 func TestCheckComplaints(t *testing.T) {

@@ -8,3 +8,10 @@ func Snapping(name string) bool {
 	info := StateOf(name)
 	return info.snap && info.Status == sector.InDoubt
 }
+
+// Known says whether lotus, up to the version that the table of states is of, has
+// the state at all.
+func Known(name string) bool {
+	_, ok := states[name]
+	return ok
+}
