@@ -80,3 +80,20 @@ func TestAddressForms(t *testing.T) {
 	w.env["MINER_API_INFO"] = "eyJstale.a.b:" + tcp
 	w.sectorsCmd(w.path("home"), "import", "--dry-run", "--repo", w.path("lotus")).exits(3).says("reading the lotus-miner repo", "27 would be written")
 }
+
+// An address that stands in the environment has not been typed: the error says
+// where it is from, and how to do without it.
+func TestAddressesOfTheEnvironment(t *testing.T) {
+	w := newWorld(t)
+	repo, home := w.repo("lotus"), w.home("home")
+	w.env["FULLNODE_API_INFO"] = freeAddr(t)
+	w.sectorsCmd(home, "import", "--repo", repo, "--dry-run").
+		complains(1, "check that it is running and that the address is right, then run the command again; the address is from FULLNODE_API_INFO")
+	w.env["FULLNODE_API_INFO"] = "nonsense"
+	w.sectorsCmd(home, "check").complains(2, "the address is from FULLNODE_API_INFO")
+	w.sectorsCmd(home, "check", "--chain", "nonsense").complains(2, "").never("FULLNODE_API_INFO")
+	delete(w.env, "FULLNODE_API_INFO")
+	w.env["MINER_API_INFO"] = freeAddr(t)
+	w.sectorsCmd(home, "import", "--dry-run").complains(1, "the address is from MINER_API_INFO; --repo reads the repo of a stopped lotus-miner")
+	w.sectorsCmd(home, "import", "--api", freeAddr(t), "--dry-run").complains(1, "").never("MINER_API_INFO")
+}

@@ -59,6 +59,9 @@ func (a *app) lotusSide(ctx context.Context, l lotusFlags, jobs int) (*lotusSide
 	switch {
 	case l.api != "" && l.repo != "":
 		return nil, fault.BadUsage("give the one that is meant", "--api and --repo name two sources")
+	case l.api == "" && api != "":
+		side, err := a.dialLotus(ctx, api, l, jobs)
+		return side, notTyped(err, "MINER_API_INFO; --repo reads the repo of a stopped lotus-miner")
 	case api != "":
 		return a.dialLotus(ctx, api, l, jobs)
 	}

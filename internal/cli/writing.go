@@ -112,11 +112,33 @@ func (a *app) dialChain(ctx context.Context, c chainFlags, jobs int) (*chain.Nod
 	if c.chain != "" && c.without {
 		return nil, fault.BadUsage("give one of them", "--chain and --without-chain are both given")
 	}
-	addr := c.chain
-	if addr == "" {
-		addr = a.env.Getenv("FULLNODE_API_INFO")
+	if c.without {
+		return nil, nil
 	}
-	if addr == "" || c.without {
+	if c.chain == "" {
+		node, err := a.dialChainAt(ctx, a.env.Getenv(chainVar), jobs)
+		return node, notTyped(err, chainVar)
+	}
+	return a.dialChainAt(ctx, c.chain, jobs)
+}
+
+const chainVar = "FULLNODE_API_INFO"
+
+// notTyped is the error of an address that stands in a variable of the
+// environment: whoever has not typed it has to be told where it is from.
+func notTyped(err error, variable string) error {
+	if err == nil {
+		return nil
+	}
+	from := "the address is from " + variable
+	if hint := fault.HintOf(err); hint != "" {
+		from = hint + "; " + from
+	}
+	return fault.New(from, "%w", err)
+}
+
+func (a *app) dialChainAt(ctx context.Context, addr string, jobs int) (*chain.Node, error) {
+	if addr == "" {
 		return nil, nil
 	}
 	endpoint, err := chain.ParseEndpoint(addr)

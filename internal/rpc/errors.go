@@ -69,7 +69,7 @@ func (c *Client) lost(ctx context.Context, method string, err error) *failure {
 		why:     why,
 		passing: mayPass(err),
 		maybe:   !ok || dial.Op != "dial",
-		err: fault.New(fmt.Sprintf("check that %s is running and that the address is right, then run the command again", c.opts.Name),
+		err: fault.New("check that it is running and that the address is right, then run the command again",
 			"%s did not answer %s: %w", c, method, &reasonError{why, []error{ErrUnreachable, root(err)}}),
 	}
 }
@@ -162,13 +162,13 @@ func (c *Client) foreign(method string, status int, body []byte) *failure {
 		what = fmt.Sprintf("%s: %q", code, text)
 	}
 	return &failure{err: fault.New(
-		fmt.Sprintf("something other than %s may be listening there, or the path is wrong: check the address", c.opts.Name),
+		fmt.Sprintf("something other than a %s may be listening there, or the path is wrong: check the address", c.opts.Name),
 		"%s answered %s with %w (%s)", c, method, ErrNotJSON, what)}
 }
 
 // broken is the failure of a reply that began as JSON and cannot be used.
 func (c *Client) broken(method string, err error, head []byte) *failure {
-	hint := fmt.Sprintf("check that the address is that of %s, and that no proxy changes its replies", c.opts.Name)
+	hint := fmt.Sprintf("check that the address is that of a %s, and that no proxy changes its replies", c.opts.Name)
 	if errors.Is(err, errTooLarge) {
 		return &failure{err: fault.New("check that the address is right", "%s answered %s with more than fits: %w (limit %d bytes)",
 			c, method, err, c.opts.MaxBody)}
