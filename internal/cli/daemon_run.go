@@ -126,10 +126,6 @@ func (a *app) daemonHome() (damocles.Location, damocles.Config, error) {
 			"there is no damocles-manager home at %s", loc.Dir)
 	}
 	cfg, err := a.checkConfig(loc.Dir)
-	if err == nil && cfg.Driver() == "badger" && !damocles.IsHome(loc.Dir, cfg) {
-		err = fault.New("name the home with --home or DAMOCLES_PATH, and see that its disk is mounted; `damocles-manager daemon init` makes one",
-			"there is no damocles-manager home at %s: it holds neither %s nor a database", loc.Dir, damocles.ConfigName)
-	}
 	return loc, cfg, err
 }
 

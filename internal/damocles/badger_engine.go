@@ -80,7 +80,7 @@ func (b *badgerEngine) foreign(cfg Config) error {
 	if b.opt.Create || IsHome(b.dir, cfg) {
 		return nil
 	}
-	return fault.New("name the home with --home or DAMOCLES_PATH, and see that its disk is mounted",
+	return fault.New("name the home with --home or DAMOCLES_PATH, and see that its disk is mounted; `damocles-manager daemon init` makes a new one",
 		"there is no damocles-manager home at %s: it holds neither %s nor a database", b.dir, ConfigName)
 }
 
