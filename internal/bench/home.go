@@ -33,7 +33,7 @@ func makeHome(dir, template string, sectors int, stores []string) error {
 	if err := os.WriteFile(filepath.Join(dir, "sector-manager.cfg"), []byte("[Common]\n"+config), 0o600); err != nil {
 		return err
 	}
-	home, err := damocles.OpenHome(context.Background(), dir, damocles.Config{}, damocles.Options{Write: true})
+	home, err := damocles.OpenHome(context.Background(), dir, damocles.Config{}, damocles.Options{Write: true, Create: true})
 	if err != nil {
 		return err
 	}

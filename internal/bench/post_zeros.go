@@ -108,7 +108,7 @@ func zeroHome(dir, store string, sectors int, commR post.Node) error {
 	if err := os.WriteFile(filepath.Join(dir, "sector-manager.cfg"), config, 0o600); err != nil {
 		return err
 	}
-	home, err := damocles.OpenHome(context.Background(), dir, damocles.Config{}, damocles.Options{Write: true})
+	home, err := damocles.OpenHome(context.Background(), dir, damocles.Config{}, damocles.Options{Write: true, Create: true})
 	if err != nil {
 		return err
 	}

@@ -88,7 +88,7 @@ func TestAddressesOfTheEnvironment(t *testing.T) {
 	repo, home := w.repo("lotus"), w.home("home")
 	w.env["FULLNODE_API_INFO"] = freeAddr(t)
 	w.sectorsCmd(home, "import", "--repo", repo, "--dry-run").
-		complains(1, "check that it is running and that the address is right, then run the command again; the address is from FULLNODE_API_INFO")
+		complains(1, "check that the chain node is running and that the address is right, then run the command again; the address is from FULLNODE_API_INFO")
 	w.env["FULLNODE_API_INFO"] = "nonsense"
 	w.sectorsCmd(home, "check").complains(2, "the address is from FULLNODE_API_INFO")
 	w.sectorsCmd(home, "check", "--chain", "nonsense").complains(2, "").never("FULLNODE_API_INFO")

@@ -23,7 +23,7 @@ func testWriter(t *testing.T, fs durable.FS) (*writer, *damocles.Home, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	home, err := damocles.OpenHome(t.Context(), dir, cfg, damocles.Options{Write: true})
+	home, err := damocles.OpenHome(t.Context(), dir, cfg, damocles.Options{Write: true, Create: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,8 @@ import (
 type Options struct {
 	// Write opens it for writing; damocles cannot have it open then.
 	Write bool
-	// Create makes the home where it does not exist. It needs Write.
+	// Create makes the home where it does not exist, also in a directory that has
+	// nothing of one; without it, such a directory is refused. It needs Write.
 	Create bool
 	FS     durable.FS
 	// Log may be nil.

@@ -135,7 +135,7 @@ func (w *filesWorld) fill(sizes []abi.SectorSize) {
 	state, err := damocles.DecodeState(raw)
 	must(w, err)
 	defer noChildren()()
-	home, err := damocles.OpenHome(w.Context(), w.home(), damocles.Config{}, damocles.Options{Write: true})
+	home, err := damocles.OpenHome(w.Context(), w.home(), damocles.Config{}, damocles.Options{Write: true, Create: true})
 	must(w, err)
 	var states, index []damocles.Change
 	for i, size := range sizes {

@@ -122,7 +122,7 @@ func openRepo(t *testing.T, dir string, write bool) (*Repo, func()) {
 
 func openHome(t *testing.T, dir string, write bool) (*Home, func()) {
 	t.Helper()
-	home, err := damocles.OpenHome(t.Context(), dir, damocles.Config{}, damocles.Options{Write: write})
+	home, err := damocles.OpenHome(t.Context(), dir, damocles.Config{}, damocles.Options{Write: write, Create: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,9 +69,17 @@ func (c *Client) lost(ctx context.Context, method string, err error) *failure {
 		why:     why,
 		passing: mayPass(err),
 		maybe:   !ok || dial.Op != "dial",
-		err: fault.New("check that it is running and that the address is right, then run the command again",
+		err: fault.New(fmt.Sprintf("check that %s is running and that the address is right, then run the command again", c.opts.theName()),
 			"%s did not answer %s: %w", c, method, &reasonError{why, []error{ErrUnreachable, root(err)}}),
 	}
+}
+
+// theName is the peer's name within a sentence: lotus-miner, the chain node.
+func (o Options) theName() string {
+	if strings.Contains(o.Name, " ") {
+		return "the " + o.Name
+	}
+	return o.Name
 }
 
 // cancelled is a fault error, so that it is found inside go-jsonrpc's wrapping.

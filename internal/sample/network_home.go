@@ -49,7 +49,7 @@ func (b *Built) intoHome(ctx context.Context, dir string, config []byte, importe
 	if err := b.fs.Replace(path, raw); err != nil {
 		return err
 	}
-	home, err := damocles.OpenHome(ctx, dir, damocles.Config{}, damocles.Options{Write: true, FS: b.fs})
+	home, err := damocles.OpenHome(ctx, dir, damocles.Config{}, damocles.Options{Write: true, Create: true, FS: b.fs})
 	if err != nil {
 		return err
 	}
