@@ -31,8 +31,12 @@ func KeepManifest(fs durable.FS, home, manifest string) (string, error) {
 	return to, nil
 }
 
+// maxCopyName leaves room for what a temporary name adds to one of 255 bytes.
+const maxCopyName = 200
+
 // manifestCopyName says which store it is of: the directory's path, with what
-// cannot be in a name written as in a URL.
+// cannot be in a name written as in a URL. One that is too long for a name ends in
+// the path's hash.
 func manifestCopyName(manifest string) string {
 	var name strings.Builder
 	for _, b := range []byte(strings.Trim(filepath.Dir(manifest), "/")) {
@@ -44,6 +48,9 @@ func manifestCopyName(manifest string) string {
 		default:
 			name.WriteByte(b)
 		}
+	}
+	if name.Len() > maxCopyName {
+		return fmt.Sprintf("%s~%x.sha256", name.String()[:maxCopyName-65], durable.Sum([]byte(name.String())))
 	}
 	return name.String() + ".sha256"
 }

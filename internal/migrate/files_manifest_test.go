@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"damocles-manager/internal/durable"
@@ -49,5 +50,33 @@ func TestManifestCopyName(t *testing.T) {
 			t.Errorf("%q and %q are both copied to %q", dir, other, name)
 		}
 		seen[name] = dir
+	}
+}
+
+// The path of a store may be longer than a name may be, and two of them begin alike.
+func TestKeepManifestOfALongPath(t *testing.T) {
+	home, dir := t.TempDir(), t.TempDir()
+	for range 5 {
+		dir = filepath.Join(dir, strings.Repeat("long", 20))
+	}
+	kept := map[string]bool{}
+	for _, name := range []string{"a", "b"} {
+		store := filepath.Join(dir, name)
+		mkdirAll(t, store)
+		manifest := filepath.Join(store, "manifest")
+		if err := os.WriteFile(manifest, []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		at, err := KeepManifest(durable.FS{}, home, manifest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if raw, err := os.ReadFile(at); string(raw) != name {
+			t.Errorf("got %q, %v", raw, err)
+		}
+		kept[at] = true
+	}
+	if len(kept) != 2 {
+		t.Errorf("one copy is over the other: %v", kept)
 	}
 }
