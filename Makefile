@@ -32,11 +32,13 @@ kill:
 	DM_KILLS=$(KILLS) $(GO) test -count=1 -timeout 15m -run 'TestKill' ./internal/killtest/
 
 # A daemon under a load of 200 clients and of others that mean it ill, for a
-# minute; and how fast it lists and takes 100,000 sectors.
+# minute; how fast it lists and takes 100,000 sectors; and lists of a million
+# elements.
 LOAD ?= 60s
 load:
 	DM_LOAD=$(LOAD) $(GO) test -count=1 -timeout 10m -v -run 'TestDaemonUnderLoad' ./internal/killtest/
 	DAEMON_SPEED=100000 $(GO) test -count=1 -timeout 10m -v -run 'Speed' ./internal/daemon/
+	DM_ELEMENTS=1000000 $(GO) test -count=1 -run 'TestLargeList' ./internal/serve/
 
 # What the proof check has to find, in full: every single bit of a 2 KiB sector's
 # files, and 8 MiB sectors sealed here. About a minute.

@@ -85,6 +85,7 @@ func TestSlowClients(t *testing.T) {
 }
 
 func TestLargeBodies(t *testing.T) {
+	t.Parallel()
 	w := start(t, func(o *serve.Options) { small(o); o.Limits.ReadStep = time.Second })
 	body := call("Void")
 	tests := []struct {
@@ -164,6 +165,7 @@ func TestManyParams(t *testing.T) {
 
 // A client that sends and then shuts down its side still gets its answer.
 func TestHalfClosed(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil)
 	body := call("Void")
 	conn := w.raw(header + "Content-Length: " + itoa(len(body)) + "\r\n\r\n" + body)
@@ -246,6 +248,7 @@ func TestClientsThatHold(t *testing.T) {
 
 // A large answer that is no list goes out whole, or the client is cut off.
 func TestLargeAnswers(t *testing.T) {
+	t.Parallel()
 	big := strings.Repeat("x", 16<<20)
 	bigly := func(o *serve.Options) {
 		o.Methods["T.Big"] = serve.Method{Call: func(context.Context, []json.RawMessage) (any, error) { return big, nil }}
@@ -270,6 +273,7 @@ func TestLargeAnswers(t *testing.T) {
 
 // What finds no place waits a little and is then sent away with 503.
 func TestPlaces(t *testing.T) {
+	t.Parallel()
 	// All limits but the one in question, and how long is waited, are out of reach.
 	limited := func(edit func(*serve.Options)) func(*serve.Options) {
 		return func(o *serve.Options) { o.Limits.Wait = 200 * time.Millisecond; edit(o) }

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -99,6 +101,7 @@ func dialJSONRPC(t *testing.T, url string) *client {
 }
 
 func TestJSONRPCClient(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil)
 	for _, url := range []string{w.url(), w.ws()} {
 		t.Run(url[:4], func(t *testing.T) {
@@ -148,6 +151,7 @@ func TestJSONRPCClient(t *testing.T) {
 
 // A client that lost its connection finds a way back by itself.
 func TestJSONRPCReconnects(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil)
 	c := dialJSONRPC(t, w.ws())
 	again := func(what string) {
@@ -236,12 +240,12 @@ func (w *world) oneOfMany(i, n int) error {
 	return nil
 }
 
-// A million elements of 1 KB take no more memory than a few, and the first byte
-// comes at once.
+// Very many elements of 1 KB take no more memory than a few, and the first byte
+// comes at once. DM_ELEMENTS says how many.
 func TestLargeList(t *testing.T) {
-	n := 1000000
-	if testing.Short() {
-		n /= 10
+	n, err := strconv.Atoi(os.Getenv("DM_ELEMENTS"))
+	if err != nil || n < 1 {
+		n = 200_000
 	}
 	elem := json.RawMessage(`{"Text":"` + strings.Repeat("x", 989) + `"}`)
 	w := start(t, func(o *serve.Options) {

@@ -21,6 +21,7 @@ import (
 
 // Answers come in the order in which calls end, and calls run side by side.
 func TestSocketOrder(t *testing.T) {
+	t.Parallel()
 	held := newTurnstile()
 	w := start(t, func(o *serve.Options) { o.Methods["T.Held"] = held.method() })
 	conn := w.dial()
@@ -42,6 +43,7 @@ func TestSocketOrder(t *testing.T) {
 
 // No more calls at once than the limit; the others wait and are all answered.
 func TestSocketWaits(t *testing.T) {
+	t.Parallel()
 	w := start(t, func(o *serve.Options) { o.Limits.PerSocket = 2 })
 	conn := w.dial()
 	start := time.Now()
@@ -92,6 +94,7 @@ func TestSocketListIsOneMessage(t *testing.T) {
 
 // The first element must arrive while the list is still being made.
 func TestFirstElementAtOnce(t *testing.T) {
+	t.Parallel()
 	gate := make(chan struct{})
 	w := start(t, func(o *serve.Options) { o.Methods["T.Gated"] = gated(gate) })
 	body := call("Gated")
@@ -199,6 +202,7 @@ func TestSocketFrames(t *testing.T) {
 
 // A message that trickles is cut off, even if the client pings all the while.
 func TestSocketTrickles(t *testing.T) {
+	t.Parallel()
 	w := start(t, short)
 	conn := w.dial()
 	var wg sync.WaitGroup
@@ -215,6 +219,7 @@ func TestSocketTrickles(t *testing.T) {
 
 // A silent client that is there stays; one that answers no ping goes.
 func TestSocketIdle(t *testing.T) {
+	t.Parallel()
 	w := start(t, func(o *serve.Options) { o.Limits.Idle = time.Second })
 	there, away := w.dial(), w.dial()
 	away.SetPingHandler(func(string) error { return nil })
@@ -237,6 +242,7 @@ func TestSocketIdle(t *testing.T) {
 
 // A call ends with its connection, or when its client cancels it.
 func TestCallEnds(t *testing.T) {
+	t.Parallel()
 	w := start(t, nil)
 	ended := func(key string, n int) {
 		t.Helper()
@@ -296,6 +302,7 @@ func TestSocketAlone(t *testing.T) {
 }
 
 func TestShutdown(t *testing.T) {
+	t.Parallel()
 	held := newTurnstile()
 	w := start(t, func(o *serve.Options) { o.Methods["T.Held"] = held.method() })
 	conn, idle := w.dial(), w.dial()
@@ -344,6 +351,7 @@ func TestShutdown(t *testing.T) {
 
 // A shutdown that has no time left ends the calls.
 func TestShutdownIsBounded(t *testing.T) {
+	t.Parallel()
 	held := newTurnstile()
 	w := start(t, func(o *serve.Options) { o.Methods["T.Held"] = held.method() })
 	conn, body := w.dial(), call("Held", "1")
@@ -365,6 +373,7 @@ func TestShutdownIsBounded(t *testing.T) {
 
 // A list that breaks off while the server shuts down must not hold it up.
 func TestShutdownWithBrokenList(t *testing.T) {
+	t.Parallel()
 	gate, held := make(chan struct{}), newTurnstile()
 	w := start(t, func(o *serve.Options) {
 		o.Methods["T.Gated"], o.Methods["T.Held"] = gated(gate, "fail"), held.method()
