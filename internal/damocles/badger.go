@@ -89,7 +89,8 @@ func (b *badgerEngine) openToRead(name, dir string) (*badger.DB, error) {
 		return nil, err
 	}
 	readOnly := func() (*badger.DB, error) {
-		return badger.Open(badgerOptions(dir, &badgerLog{log: b.opt.Log}).WithReadOnly(true))
+		// The table in memory stays empty: a large one would only be cleared at each opening.
+		return badger.Open(badgerOptions(dir, &badgerLog{log: b.opt.Log}).WithMaxTableSize(1 << 20).WithReadOnly(true))
 	}
 	if !is.leftovers {
 		db, err := readOnly()
