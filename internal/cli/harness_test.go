@@ -36,6 +36,9 @@ type world struct {
 	patience time.Duration
 }
 
+// pause is short: that calls are tried again, and how often, shows as well.
+const pause = 10 * time.Millisecond
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
@@ -126,7 +129,7 @@ type result struct {
 func (w *world) run(args ...string) *result {
 	w.t.Helper()
 	var out, stderr bytes.Buffer
-	env := Env{Stdout: &out, Stderr: &stderr, Getenv: func(k string) string { return w.env[k] }, Listen: w.addr, Patience: w.patience}
+	env := Env{Stdout: &out, Stderr: &stderr, Getenv: func(k string) string { return w.env[k] }, Listen: w.addr, Patience: w.patience, Pause: pause}
 	code := Run(w.ctx, env, args)
 	return &result{w.t, strings.Join(args, " "), code, out.String(), stderr.String()}
 }
@@ -249,10 +252,17 @@ func (r *result) undoes() string {
 // withHome opens a collection of a home as damocles does.
 func (w *world) withHome(home, collection string, fn func(*badger.DB)) {
 	w.t.Helper()
+	w.withTables(home, collection, 1<<20, fn)
+}
+
+// withTables does so with tables of a size: that of damocles, of 64 MiB, would be
+// cleared at each of many openings.
+func (w *world) withTables(home, collection string, size int64, fn func(*badger.DB)) {
+	w.t.Helper()
 	dir := filepath.Join(home, collection)
 	awaitUnlocked(dir)
 	defer awaitUnlocked(dir)
-	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil))
+	db, err := badger.Open(badger.DefaultOptions(dir).WithMaxTableSize(size).WithLogger(nil))
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -30,6 +30,9 @@ type Env struct {
 	// Patience is how long a peer may take for its first answer, and a client of
 	// our own daemon for its last one; 30 seconds if zero.
 	Patience time.Duration
+	// Pause is how long a call that failed waits for its second try, and each further
+	// one twice as long; 0 for the time that rpc has.
+	Pause time.Duration
 }
 
 // The exit codes, a contract with scripts.

@@ -175,7 +175,7 @@ func (a *app) greet(ctx context.Context, who string, call func(context.Context) 
 // rpcOptions are those of every peer: one that was never there fails at once,
 // one that goes away is waited for, and the user is told.
 func (a *app) rpcOptions(jobs int) rpc.Options {
-	return rpc.Options{Jobs: jobs, Notice: a.ui.Notice, Retry: rpc.Retry{NoRetryOnFirst: true}}
+	return rpc.Options{Jobs: jobs, Notice: a.ui.Notice, Retry: rpc.Retry{Base: a.env.Pause, NoRetryOnFirst: true}}
 }
 
 // pace says how many sectors are worked on at once, and in what portions:
