@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("GORACE") == "" {
 		_ = os.Setenv("GORACE", "atexit_sleep_ms=0")
 	}
-	testscript.Main(m, map[string]func(){
+	testscript.Main(inMemory{m}, map[string]func(){
 		"damocles-manager": toolOrMain,
 		"lotus-miner":      stub,
 		"lotus":            stub,
@@ -32,6 +32,12 @@ func TestMain(m *testing.M) {
 		"world-prune":      prune,
 	})
 }
+
+// inMemory puts what the sessions write into memory, and not the commands, which
+// are links to this binary.
+type inMemory struct{ m *testing.M }
+
+func (i inMemory) Run() int { return testkit.InMemory(i.m) }
 
 // The sessions in testdata/script are what a user types and reads.
 func TestScripts(t *testing.T) {

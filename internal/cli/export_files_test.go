@@ -151,7 +151,7 @@ func (w *world) files(home, target string, args ...string) *result {
 // otherDisk is a directory on another file system than the world's.
 func (w *world) otherDisk() string {
 	w.t.Helper()
-	dir, err := os.MkdirTemp(diskDir, "damocles-manager-test")
+	dir, err := os.MkdirTemp(testkit.DiskDir, "damocles-manager-test")
 	w.must(err)
 	w.t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	var here, there unix.Stat_t

@@ -3,17 +3,15 @@ package cli
 import (
 	"fmt"
 	"os"
+	"runtime/debug"
 	"testing"
+
+	"damocles-manager/internal/testkit"
 )
 
 // asProgram makes the test binary the program itself, with the arguments it has.
 const asProgram = "DAMOCLES_CLI_AS_PROGRAM"
 
-// diskDir is where temporary files would go by themselves.
-var diskDir = os.TempDir()
-
-// The tests make tens of thousands of small files, which in memory takes a third
-// of the time. What needs a disk, or a second file system, asks for diskDir.
 func TestMain(m *testing.M) {
 	switch os.Getenv(asProgram) { // see programCommand
 	case "yes":
@@ -25,14 +23,8 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(Main())
 	}
-	if os.Getenv("TMPDIR") == "" {
-		if dir, err := os.MkdirTemp("/dev/shm", "damocles-manager-cli"); err == nil {
-			_ = os.Chmod(dir, 0o755) // children run as another user
-			_ = os.Setenv("TMPDIR", dir)
-			code := m.Run()
-			_ = os.RemoveAll(dir)
-			os.Exit(code)
-		}
-	}
-	os.Exit(m.Run())
+	// Each command opens databases, with tables in memory of some MiB: by itself, the
+	// collector would run at every second one, and take a third of the time.
+	debug.SetGCPercent(400)
+	os.Exit(testkit.InMemory(m))
 }

@@ -27,18 +27,7 @@ import (
 	"damocles-manager/internal/testkit"
 )
 
-// The tests make many small files, which in memory takes a third of the time.
-func TestMain(m *testing.M) {
-	if os.Getenv("TMPDIR") == "" {
-		if dir, err := os.MkdirTemp("/dev/shm", "damocles-manager-daemon"); err == nil {
-			_ = os.Setenv("TMPDIR", dir)
-			code := m.Run()
-			_ = os.RemoveAll(dir)
-			os.Exit(code)
-		}
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(testkit.InMemory(m)) }
 
 // headTime is when the fixture's chain head was due.
 var headTime = time.Unix(1700000000, 0)

@@ -13,6 +13,7 @@ import (
 	"github.com/filecoin-project/go-state-types/abi"
 
 	"damocles-manager/internal/fault"
+	"damocles-manager/internal/testkit"
 )
 
 const (
@@ -25,7 +26,7 @@ func TestMain(m *testing.M) {
 	if mode := os.Getenv(childMode); mode != "" {
 		os.Exit(child(mode, os.Getenv(childHome)))
 	}
-	os.Exit(m.Run())
+	os.Exit(testkit.InMemory(m))
 }
 
 // child says one line and waits to be killed, or ends.

@@ -179,7 +179,7 @@ func inHome(t testing.TB, home, collection string, records map[string]string) {
 	t.Helper()
 	dir := filepath.Join(home, collection)
 	must(t, os.MkdirAll(dir, 0o700))
-	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil))
+	db, err := badger.Open(badgerOptions(dir))
 	must(t, err)
 	err = db.Update(func(txn *badger.Txn) error {
 		for key, value := range records {

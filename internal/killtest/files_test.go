@@ -68,19 +68,16 @@ type filesWorld struct {
 	index  records
 }
 
-// memoryDir is a directory on another file system than the temporary files, and
-// one on which thousands of files are made and removed in no time.
-func memoryDir(t testing.TB) string {
+// otherDisk is a directory on another file system than the temporary files.
+func otherDisk(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "killtest") //nolint:usetesting // another file system than TempDir's
-	if err != nil {
-		t.Skipf("no second file system: %v", err)
-	}
+	dir, err := os.MkdirTemp(testkit.DiskDir, "killtest") //nolint:usetesting // TempDir is on that of the temporary files
+	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	var here, there unix.Stat_t
 	must(t, unix.Stat(dir, &there), unix.Stat(t.TempDir(), &here))
 	if here.Dev == there.Dev {
-		t.Skip("no second file system: /dev/shm is on that of the temporary files")
+		t.Skipf("no second file system: %s is on that of the temporary files", dir)
 	}
 	return dir
 }
@@ -104,10 +101,10 @@ func filesSizes(large bool) []abi.SectorSize {
 
 func newFilesWorld(t testing.TB, s filesScenario, large bool) *filesWorld {
 	t.Helper()
-	w := &filesWorld{TB: t, filesScenario: s, dir: memoryDir(t), files: map[string]string{}, stores: map[sector.ID]string{}}
+	w := &filesWorld{TB: t, filesScenario: s, dir: t.TempDir(), files: map[string]string{}, stores: map[sector.ID]string{}}
 	w.target = filepath.Join(w.dir, "target")
 	if s.across {
-		w.target = filepath.Join(t.TempDir(), "target")
+		w.target = filepath.Join(otherDisk(t), "target")
 	}
 	config := "[Common]\n"
 	for _, name := range []string{"s0", "s1"} {

@@ -210,7 +210,7 @@ func (r *killRun) tell(format string, args ...any) {
 func (r *killRun) keep() {
 	if to := os.Getenv("DM_KEEP"); to != "" {
 		to = filepath.Join(to, r.Name())
-		r.Logf("kept in %s: %v", to, os.Rename(r.dir, to))
+		r.Logf("kept in %s: %v", to, os.CopyFS(to, os.DirFS(r.dir)))
 	}
 }
 

@@ -29,6 +29,12 @@ import (
 // collection/key.
 type records map[string]string
 
+// badgerOptions are damocles's own but for the size of the table in memory, of
+// which 64 MiB would be cleared at each of a thousand openings.
+func badgerOptions(dir string) badger.Options {
+	return badger.DefaultOptions(dir).WithMaxTableSize(4 << 20).WithLogger(nil)
+}
+
 // How a collection is opened.
 func asDamocles(o badger.Options) badger.Options { return o }
 func readOnly(o badger.Options) badger.Options   { return o.WithReadOnly(true) }
@@ -49,7 +55,7 @@ func noChildren() (again func()) {
 func collection(t testing.TB, dir string, how func(badger.Options) badger.Options) records {
 	t.Helper()
 	defer noChildren()()
-	db, err := badger.Open(how(badger.DefaultOptions(dir).WithLogger(nil)))
+	db, err := badger.Open(how(badgerOptions(dir)))
 	if err != nil {
 		t.Fatalf("Badger does not open %s: %v", dir, err)
 	}

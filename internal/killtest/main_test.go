@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"damocles-manager/internal/cli"
+	"damocles-manager/internal/testkit"
 )
 
 // childListen makes this test binary be the command line itself. Its value is
@@ -25,7 +26,7 @@ func TestMain(m *testing.M) {
 	if listen := os.Getenv(childListen); listen != "" {
 		os.Exit(child(listen))
 	}
-	code := m.Run()
+	code := testkit.InMemory(m)
 	if shared.dir != "" {
 		_ = os.RemoveAll(shared.dir)
 	}

@@ -74,7 +74,7 @@ func homeDir(t *testing.T, empty bool, puts map[string]kv) string {
 		dir = testkit.CopyDir(t, testkit.Fixture(t, "switch-2k/damocles-home"))
 	}
 	for collection, keys := range puts {
-		db, err := badger.Open(badger.DefaultOptions(filepath.Join(dir, collection)).WithLogger(nil))
+		db, err := badger.Open(badger.DefaultOptions(filepath.Join(dir, collection)).WithMaxTableSize(1 << 20).WithLogger(nil))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,21 +18,11 @@ import (
 	"damocles-manager/internal/fault"
 	"damocles-manager/internal/sector"
 	"damocles-manager/internal/store"
+	"damocles-manager/internal/testkit"
 )
 
-// TestMain puts temporary files into memory: each failing step has a world of
-// its own.
-func TestMain(m *testing.M) {
-	if os.Getenv("TMPDIR") == "" {
-		if dir, err := os.MkdirTemp("/dev/shm", "damocles-manager-quarantine"); err == nil {
-			_ = os.Setenv("TMPDIR", dir)
-			code := m.Run()
-			_ = os.RemoveAll(dir)
-			os.Exit(code)
-		}
-	}
-	os.Exit(m.Run())
-}
+// Each failing step has a world of its own.
+func TestMain(m *testing.M) { os.Exit(testkit.InMemory(m)) }
 
 var (
 	id5   = sector.ID{Miner: 1000, Number: 5}

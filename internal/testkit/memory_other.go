@@ -1,0 +1,5 @@
+//go:build !linux
+
+package testkit
+
+func memoryDir() string { return "" }
