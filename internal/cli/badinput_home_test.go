@@ -104,8 +104,8 @@ func TestHomeWithoutDatabase(t *testing.T) {
 	w := newWorld(t)
 	w.must(os.MkdirAll(w.path("new"), 0o755))
 	w.write("new/sector-manager.cfg", "[Common.DB.Badger]\nBaseDir = \"/not/mounted\"\n")
-	w.run("util", "sealer", "sectors", "check", "--sealing-done", "--home", w.path("new")).exits(0).
-		says("there is no database in /not/mounted", "its disk is not mounted", "no sector is being sealed")
+	w.run("util", "sealer", "sectors", "check", "--sealing-done", "--home", w.path("new")).exits(3).
+		says("there is no database in /not/mounted", "its disk is not mounted", "no sector is known here")
 }
 
 func TestBadConfig(t *testing.T) {
