@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -115,8 +116,9 @@ var worlds = map[string]func(w *reader){
 	},
 }
 
-// The sectors that the world "sealed" is without.
+// The sectors that the world "sealed" is without, and those that have moved on in it.
 var (
+	finalizing           = []int{30}
 	unfinishedInLotus    = []int{23, 25, 26}
 	unfinishedInDamocles = []int{113, 115, 118}
 )
@@ -294,6 +296,15 @@ func inLevelDB(repo string, numbers []string) error {
 	for _, n := range numbers {
 		err = errors.Join(err, db.Delete([]byte("/sectors/"+n), nil))
 	}
+	for _, n := range finalizing {
+		key := fmt.Appendf(nil, "/sectors/%d", n)
+		value, getErr := db.Get(key, nil)
+		if errors.Is(getErr, leveldb.ErrNotFound) { // a lotus-miner that was just made
+			continue
+		}
+		proving := bytes.Replace(value, []byte("\x65State\x6eFinalizeSector"), []byte("\x65State\x67Proving"), 1)
+		err = errors.Join(err, getErr, db.Put(key, proving, nil))
+	}
 	return errors.Join(err, db.Close())
 }
 
@@ -444,7 +455,13 @@ func (w *reader) startLotus() (stop func()) {
 	paths := fmt.Sprintf(`{"4e34aa51-e955-4542-bd3a-6da3befc15a4":%q,"0b6a2f0e-7c3d-4e0a-9a51-5a0f4cf0b9d2":%q}`, w.path("storage/lotus-1"), w.path("storage/lotus-2"))
 	list, err := json.Marshal(numbers)
 	w.must(err)
-	server := testkit.Lotus(w.t, testkit.LotusOptions{FromRepoJSON: true, Options: testkit.Options{
+	states := map[uint64]string{}
+	if w.pruned.Load() {
+		for _, n := range finalizing {
+			states[uint64(n)] = "Proving"
+		}
+	}
+	server := testkit.Lotus(w.t, testkit.LotusOptions{FromRepoJSON: true, States: states, Options: testkit.Options{
 		Token:   "its-admin-token",
 		Results: map[string]json.RawMessage{"Filecoin.SectorsList": list, "Filecoin.StorageLocal": json.RawMessage(paths)},
 	}})

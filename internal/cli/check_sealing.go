@@ -118,7 +118,7 @@ func (a *app) sealingSides(ctx context.Context, o checkOptions, opt *audit.Optio
 	}
 	if lotusOf != nil {
 		sides = append(sides, audit.Side{
-			System: "lotus-miner", Metadata: migrate.LotusRecords(lotusOf.source, lotusOf.miner), Busy: lotus.Snapping, Known: lotus.Known,
+			System: "lotus-miner", Metadata: migrate.LotusRecords(lotusOf.source, lotusOf.miner), Busy: lotus.Busy, Known: lotus.Known,
 		})
 	}
 	return sides, closer, nil

@@ -494,7 +494,7 @@ func TestCheckSealingDone(t *testing.T) {
 		return out
 	}
 	damocles := []string{"damocles 117 online", "damocles 118 online"}
-	lotus := []string{"lotus-miner 23 FinalizeReplicaUpdate", "lotus-miner 25 PreCommit1", "lotus-miner 26 WaitDeals"}
+	lotus := []string{"lotus-miner 23 FinalizeReplicaUpdate", "lotus-miner 25 PreCommit1", "lotus-miner 26 WaitDeals", "lotus-miner 30 FinalizeSector"}
 	tests := []struct {
 		name string
 		args []string
@@ -506,7 +506,7 @@ func TestCheckSealingDone(t *testing.T) {
 		{"a lotus-miner, and no damocles yet", []string{"--repo", repo}, lotus, 5},
 		{"another miner", []string{"--home", home, "--miner", "1001"}, nil, 0},
 		{"numbers", []string{"--home", home, "--numbers", "100-116"}, nil, 0},
-		{"over the API", []string{"--home", home, "--api", testkit.Lotus(t, testkit.LotusOptions{}).Multiaddr()}, append(slices.Clone(damocles), lotus[0], lotus[1], "lotus-miner 26 PreCommit1"), 5},
+		{"over the API", []string{"--home", home, "--api", testkit.Lotus(t, testkit.LotusOptions{}).Multiaddr()}, append(slices.Clone(damocles), lotus[0], lotus[1], "lotus-miner 26 PreCommit1", lotus[3]), 5},
 	}
 	for _, tt := range tests {
 		r := w.check(append([]string{"--sealing-done", "--json"}, tt.args...)...).exits(tt.code)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"testing"
@@ -24,6 +25,8 @@ type LotusOptions struct {
 	GeneratedFrom uint64
 	// Sectors adds or replaces sectors, as SectorsStatus gives them.
 	Sectors map[uint64]json.RawMessage
+	// States moves sectors on to other states.
+	States map[uint64]string
 	// Admin names further methods that need the permission admin.
 	Admin []string
 }
@@ -49,8 +52,17 @@ func Lotus(t testing.TB, opts LotusOptions) *Server {
 	for n, raw := range opts.Sectors {
 		l.sectors[n] = compact(t, raw)
 	}
+	for n, state := range opts.States {
+		if !stateOf.Match(l.sectors[n]) {
+			t.Fatalf("sector %d has no state to replace: %s", n, l.sectors[n])
+		}
+		l.sectors[n] = stateOf.ReplaceAll(l.sectors[n], []byte(`${1}"`+state+`"`))
+	}
 	return newServer(t, opts.Options, "/rpc/v0", lotusStyle, l.methods(t, opts))
 }
+
+// stateOf finds the state in a SectorsStatus.
+var stateOf = regexp.MustCompile(`(^\{"SectorID":\d+,"State":)"[^"]*"`)
 
 func (l *lotus) methods(t testing.TB, opts LotusOptions) map[string]method {
 	m := map[string]method{
