@@ -196,6 +196,10 @@ func (a *app) openDestRepo(ctx context.Context, dir string, miner abi.ActorID, w
 		closing(&err, repo)
 		return nil, err
 	}
+	if log := lotus.MetadataLog(dir); write && log != "" {
+		a.ui.Notice("lotus-miner keeps a log of its metadata in " + log + ", which does not get what is written here: " +
+			"move its files away before you start lotus-miner, which then begins a new log with all that there is")
+	}
 	return repo, nil
 }
 

@@ -455,6 +455,23 @@ func TestNextNumberKnowsTheAllocator(t *testing.T) {
 	w.export(home, w.path("lotus")).exits(3).says("update next sector number: 400")
 }
 
+// A lotus-miner that logs its metadata would later be restored from a log without
+// what was exported: that is said, and what to do.
+func TestExportBesideAMetadataLog(t *testing.T) {
+	w := newWorld(t)
+	home := w.home("home")
+	w.emptyRepo("lotus")
+	logs := w.path("lotus/kvlog/metadata")
+	w.must(os.MkdirAll(logs, 0o755))
+	w.export(home, w.path("lotus"), "--dry-run").exits(3).never("kvlog")
+	w.write("lotus/kvlog/metadata/notes.txt", "")
+	r := w.export(home, w.path("lotus")).exits(3).never("kvlog")
+	w.write("lotus/kvlog/metadata/1718000000.log.cbor", "")
+	w.export(home, w.path("lotus"), "--dry-run").exits(3).never("kvlog")
+	w.export(home, w.path("lotus")).exits(3).says("18 unchanged", logs+", which does not get what is written here", "move its files away")
+	w.run(r.undoOf()...).exits(0).says(logs)
+}
+
 // A stop of damocles between its two commits leaves a finished sector in both
 // workspaces: its number is one number, and the others are not held up.
 func TestExportOfASectorInBothWorkspaces(t *testing.T) {

@@ -11,6 +11,10 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	cbg "github.com/whyrusleeping/cbor-gen"
@@ -289,4 +293,18 @@ func cutOff(err error) error {
 		return errCutOff
 	}
 	return err
+}
+
+// MetadataLog is the directory in which a repo's lotus-miner logs its metadata, to be
+// restored from; "" where it does not. It goes on with the newest log at its start,
+// and what others have written meanwhile is not in there. Where there is no log it
+// begins one with a backup of everything.
+func MetadataLog(repo string) string {
+	dir := filepath.Join(repo, "kvlog", "metadata")
+	entries, err := os.ReadDir(dir)
+	isLog := func(e fs.DirEntry) bool { return strings.HasSuffix(e.Name(), ".log.cbor") }
+	if err != nil || !slices.ContainsFunc(entries, isLog) {
+		return ""
+	}
+	return dir
 }
