@@ -93,7 +93,7 @@ func TestImportWithStores(t *testing.T) {
 	w.same(before)
 
 	r := w.sectorsCmd(home, "import", "--repo", repo, "--with-stores", "--write-config").exits(3).
-		says("import stores: 2 entered", "lotus-1 ("+w.store("lotus-1")+"): entered", "index: 34 pairs of files entered", "27 written").readable()
+		says("import stores: 2 entered", "lotus-1 ("+w.store("lotus-1")+"): entered", "index: 33 pairs of files entered", "27 written").readable()
 	config := filepath.Join(home, "sector-manager.cfg")
 	want := "[[Common.PersistStores]]\nName = \"lotus-1\"\nPath = \"" + w.store("lotus-1") + "\"\n\n[[Common.PersistStores]]\nName = \"lotus-2\"\nPath = \"" + w.store("lotus-2") + "\"\n"
 	if got := w.textOf(config); got != want {

@@ -36,12 +36,21 @@ type StoreImport struct {
 	Observe func(StoreEvent)
 
 	entries []*storeImportEntry
+	indexed map[indexedPair]bool
+}
+
+// indexedPair is a sector's replica and cache, or those of its upgrade.
+type indexedPair struct {
+	miner    string
+	number   uint64
+	upgraded bool
 }
 
 // StoreImportReport counts paths by what became of them.
 type StoreImportReport struct {
 	StoreReport
-	// Indexed counts files of sectors entered in the index, by replica or cache pair.
+	// Indexed counts the pairs of a replica and its cache that were entered in the
+	// index: one that lies in two stores counts once.
 	Indexed int
 	// Left counts those that could not be.
 	Left int
@@ -62,6 +71,7 @@ type storeImportEntry struct {
 // other.
 func (x *StoreImport) Run(ctx context.Context) (*StoreImportReport, error) {
 	report := &StoreImportReport{StoreReport: StoreReport{DryRun: x.DryRun}}
+	x.indexed = map[indexedPair]bool{}
 	for _, l := range x.Lotus {
 		if err := x.look(ctx, l, report); err != nil {
 			return report, err
@@ -244,6 +254,9 @@ func (x *StoreImport) index(ctx context.Context, e *storeImportEntry, report *St
 	at.DryRun, at.Plan = x.DryRun, x.Plan
 	left := 0
 	at.Observe = func(s Event) {
+		if s.Action == Write || s.Action == WouldWrite {
+			x.indexed[indexedPair{s.Miner, s.Number, s.Upgraded}] = true
+		}
 		if s.Action != Failed && s.Action != Conflict {
 			return
 		}
@@ -251,11 +264,11 @@ func (x *StoreImport) index(ctx context.Context, e *storeImportEntry, report *St
 			e.event.Notes = append(e.event.Notes, sector.Note{Code: "not-indexed", Text: s.ID() + " is not entered in the index: " + s.Reason})
 		}
 	}
-	r, err := at.runWithin(ctx)
+	_, err := at.runWithin(ctx)
 	if left > maxListed {
 		e.event.note("not-indexed", fmt.Sprintf("and %d more are not entered; `storage attach` lists them all", left-maxListed))
 	}
-	report.Indexed += r.Written
+	report.Indexed = len(x.indexed)
 	report.Left += left
 	return err
 }
