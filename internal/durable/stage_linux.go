@@ -14,6 +14,11 @@ import (
 const allocatePiece = 1 << 30
 
 func allocate(f *os.File, size int64) error {
+	// What cannot fit would take all that is free before it fails, from everybody who
+	// writes to that disk.
+	if !fits(f, size) {
+		return unix.ENOSPC
+	}
 	for off := int64(0); off < size; {
 		err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, off, min(allocatePiece, size-off))
 		switch {
@@ -27,6 +32,20 @@ func allocate(f *os.File, size int64) error {
 		}
 	}
 	return nil
+}
+
+// fits is false where the disk has fewer free blocks than f still needs for size
+// bytes. A disk that does not tell has room.
+func fits(f *os.File, size int64) bool {
+	var disk unix.Statfs_t
+	var file unix.Stat_t
+	fd := int(f.Fd())
+	if unix.Fstatfs(fd, &disk) != nil || unix.Fstat(fd, &file) != nil || disk.Blocks == 0 || disk.Bsize <= 0 {
+		return true
+	}
+	const unit = 512 // of st_blocks
+	need := size - file.Blocks*unit
+	return need <= 0 || uint64(need)/uint64(disk.Bsize) <= disk.Bfree
 }
 
 // timesOf returns the times of access and of modification.

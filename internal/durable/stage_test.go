@@ -134,9 +134,20 @@ func TestAllocate(t *testing.T) {
 	if fi.Size() != 0 {
 		t.Errorf("size: got %d, want 0", fi.Size())
 	}
-	if err := f.Allocate(1 << 60); err == nil {
-		t.Error("an exbibyte: no error")
+	taken := blocksOf(t, f)
+	if err := f.Allocate(1 << 60); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("an exbibyte: got %v", err)
 	}
+	if got := blocksOf(t, f); got != taken {
+		t.Errorf("what does not fit has taken %d blocks of the disk", got-taken)
+	}
+}
+
+func blocksOf(t *testing.T, f *Staged) int64 {
+	t.Helper()
+	fi, err := f.File().Stat()
+	must(t, err)
+	return fi.Sys().(*syscall.Stat_t).Blocks
 }
 
 func TestStageDir(t *testing.T) {
