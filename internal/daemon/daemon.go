@@ -71,7 +71,7 @@ func New(o Options) (*Daemon, error) {
 		checks:  make(chan struct{}, maxChecks),
 		census:  newCensus(o.Home, o.Log),
 		disks:   newDisks(),
-		looks:   newLooks(),
+		looks:   newLooks(o.Log),
 	}
 	journal := migrate.NewHome(o.Home, o.Dir, migrate.DaemonCommand, 0, o.FS)
 	d.writer = newWriter(o.Home, &ledger{home: journal}, d.census)

@@ -2,6 +2,9 @@ package daemon
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -14,15 +17,17 @@ const maxLooks = 64
 type looks struct {
 	places  chan struct{}
 	timeout time.Duration
+	log     *slog.Logger
 	looking sync.WaitGroup // nobody waits for it
 }
 
-func newLooks() *looks {
-	return &looks{places: make(chan struct{}, maxLooks), timeout: checkTimeout}
+func newLooks(log *slog.Logger) *looks {
+	return &looks{places: make(chan struct{}, maxLooks), timeout: checkTimeout, log: log}
 }
 
 // look runs fn, which changes nothing, and waits for it no longer than the caller and the
-// timeout do.
+// timeout do. A panic, as of a damaged database, is its error: out here the server does
+// not catch it, and it would end the daemon.
 func look[T any](ctx context.Context, l *looks, fn func() (T, error)) (T, error) {
 	var none T
 	late := time.NewTimer(l.timeout)
@@ -40,9 +45,16 @@ func look[T any](ctx context.Context, l *looks, fn func() (T, error)) (T, error)
 	}
 	done := make(chan result, 1)
 	l.looking.Go(func() {
-		defer func() { <-l.places }()
-		v, err := fn()
-		done <- result{v, err}
+		var r result
+		defer func() {
+			if p := recover(); p != nil {
+				l.log.Error("panic in a look into a store", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				r.err = fmt.Errorf("panic in a look into a store: %v", p)
+			}
+			<-l.places
+			done <- r
+		}()
+		r.v, r.err = fn()
 	})
 	select {
 	case r := <-done:

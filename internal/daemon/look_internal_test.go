@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,7 +19,7 @@ import (
 // gone itself. Those that hang are bounded, too, and a store that is well is looked at
 // beside them.
 func TestLookHangs(t *testing.T) {
-	l := newLooks()
+	l := newLooks(slog.New(slog.DiscardHandler))
 	l.places = make(chan struct{}, 3)
 	hang := make(chan struct{})
 	hangs := func() (int, error) { <-hang; return 1, nil }
@@ -91,5 +92,17 @@ func TestRemovalLooks(t *testing.T) {
 	<-d.looks.places
 	if _, err := d.removeSector(t.Context(), id, nil); err != nil {
 		t.Errorf("when one came free: %v", err)
+	}
+}
+
+// A look that panics, as in a damaged database, fails, and does not end the daemon.
+func TestLookPanics(t *testing.T) {
+	var log strings.Builder
+	l := newLooks(slog.New(slog.NewTextHandler(&log, nil)))
+	if _, err := look(t.Context(), l, func() (int, error) { panic("damaged") }); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("it ends with %v", err)
+	}
+	if len(l.places) != 0 || !strings.Contains(log.String(), "TestLookPanics") {
+		t.Errorf("%d places are kept, the log has %q", len(l.places), &log)
 	}
 }
