@@ -92,7 +92,7 @@ func runDaemon(ctx context.Context, a *app, o daemonRunOptions) (err error) {
 	if err != nil {
 		return alone(err)
 	}
-	defer closing(&err, home)
+	defer func() { closeHome(&err, home) }()
 	tokens, err := a.openTokens(loc.Dir)
 	if err != nil {
 		return err
@@ -308,10 +308,23 @@ func (a *app) endDaemon(ctx context.Context, d *daemon.Daemon, api *serve.Server
 	defer cancel()
 	err := d.Close(last)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fault.New("see that the disk of the home, or its MongoDB, answers, and start it again: the journal is still open, and it goes on in it",
-			"what is being written did not end within %v", patience)
+		return stillWritingError{fault.New("see that the disk of the home, or its MongoDB, answers, and start it again: the journal is still open, and it goes on in it",
+			"what is being written did not end within %v", patience)}
 	}
 	return err
+}
+
+// stillWritingError is a stop at which a write into the home did not end.
+type stillWritingError struct{ error }
+
+func (s stillWritingError) Unwrap() error { return s.error }
+
+// closeHome leaves a home as a kill would, where a write does not end: to close it is
+// to wait for that write, and nobody would be told.
+func closeHome(err *error, home *damocles.Home) {
+	if _, ok := errors.AsType[stillWritingError](*err); !ok {
+		closing(err, home)
+	}
 }
 
 func isLoopback(addr net.Addr) bool {

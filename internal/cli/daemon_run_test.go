@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"damocles-manager/internal/daemon"
 	"damocles-manager/internal/damocles"
@@ -500,18 +501,43 @@ func TestDaemonStopsBesideHangingCall(t *testing.T) {
 	}
 }
 
-// A write that does not end, as on a disk that hangs, is told with what becomes of it.
+// A write that does not end, as on a disk that hangs, is told with what becomes of it,
+// and is not waited for when the home is closed.
 func TestDaemonStopsBesideHangingWrite(t *testing.T) {
-	hang, hangs := make(chan struct{}), make(chan struct{})
-	once := sync.OnceFunc(func() { close(hangs) })
-	home := damocles.NewMemoryHome()
-	d, err := daemon.New(daemon.Options{Home: home, Dir: t.TempDir(), FS: durable.FS{Fault: func(op, path string) error {
-		if op == "sync" && strings.Contains(path, "journal") {
-			once()
-			<-hang
-		}
-		return nil
-	}}})
+	t.Run("journal", func(t *testing.T) {
+		hang, hangs := make(chan struct{}), make(chan struct{})
+		once := sync.OnceFunc(func() { close(hangs) })
+		fs := durable.FS{Fault: func(op, path string) error {
+			if op == "sync" && strings.Contains(path, "journal") {
+				once()
+				<-hang
+			}
+			return nil
+		}}
+		stopsBesideWrite(t, damocles.NewMemoryHome(), fs, hang, hangs)
+	})
+	t.Run("database", func(t *testing.T) {
+		w := newWorld(t)
+		dir := w.storedHome()
+		server := w.inMongo(dir, false)
+		home := w.openMongo(dir)
+		hang, hangs := make(chan struct{}), make(chan struct{})
+		once := sync.OnceFunc(func() { close(hangs) })
+		server.Answer(func(c testkit.MongoCommand) bson.D {
+			if c.Name == "update" && bytes.Contains(c.Body, []byte(`"x"`)) {
+				once()
+				<-hang
+			}
+			return nil
+		})
+		stopsBesideWrite(t, home, durable.FS{}, hang, hangs)
+		w.must(home.Close())
+	})
+}
+
+// stopsBesideWrite stops a daemon while a write of its hangs.
+func stopsBesideWrite(t *testing.T, home *damocles.Home, fs durable.FS, hang, hangs chan struct{}) {
+	d, err := daemon.New(daemon.Options{Home: home, Dir: t.TempDir(), FS: fs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -520,7 +546,11 @@ func TestDaemonStopsBesideHangingWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := damocles.StateKey(damocles.Offline, 1000, 100)
-	if err := home.Apply(t.Context(), []damocles.Change{{Store: damocles.CollectionOffline, Key: key, After: raw}}); err != nil {
+	before, _, err := home.Get(damocles.Offline, 1000, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := home.Apply(t.Context(), []damocles.Change{{Store: damocles.CollectionOffline, Key: key, Before: before, After: raw}}); err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
@@ -536,5 +566,12 @@ func TestDaemonStopsBesideHangingWrite(t *testing.T) {
 	err = a.endDaemon(t.Context(), d, api, &http.Server{})
 	if err == nil || !strings.Contains(err.Error(), "did not end within") || fault.HintOf(err) == "" {
 		t.Errorf("it ends with %v", err)
+	}
+	closed := make(chan struct{})
+	wg.Go(func() { defer close(closed); closeHome(&err, home) })
+	select {
+	case <-closed:
+	case <-time.After(20 * time.Second):
+		t.Error("closing the home waits for the write, and nobody is told")
 	}
 }
