@@ -155,6 +155,17 @@ func into(args ...string) func(*world) []string {
 	}
 }
 
+// Help on what is no command is wrong usage, as that command is.
+func TestHelpOnNoCommand(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run("help", "nope").complains(2, "`damocles-manager --help` lists the commands").says(`"nope" is no command of damocles-manager`)
+	w.run("help", "util", "sealer", "imprt").complains(2, "sealer --help").says(`"imprt" is no command of damocles-manager util sealer`)
+	for _, of := range [][]string{nil, {"help"}, {"util"}, {"util", "sealer", "sectors", "import", "rollback"}, {"completion", "bash"}} {
+		w.run(append([]string{"help"}, of...)...).exits(0)
+	}
+}
+
 func TestWrongUsage(t *testing.T) {
 	t.Parallel()
 	check(t, []complaint{

@@ -28,6 +28,24 @@ func strictCompletion(root *cobra.Command) {
 	}
 }
 
+// strictHelp makes cobra's help refuse what is no command as it is refused without
+// help, and not answer with the help of the whole program.
+func strictHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "help" {
+			continue
+		}
+		cmd.Args = func(_ *cobra.Command, args []string) error {
+			found, rest, err := root.Find(args)
+			if err == nil && len(rest) > 0 && found.HasSubCommands() {
+				err = noCommand(found, rest[0])
+			}
+			return err
+		}
+	}
+}
+
 // What the shell is told. Nothing else is ever offered: to look up miners or
 // numbers, a database that a program may have open would have to be opened at a
 // press of the Tab key.

@@ -74,6 +74,7 @@ func Run(ctx context.Context, env Env, args []string) int {
 	cmd.SetOut(env.Stdout)
 	cmd.SetErr(env.Stderr)
 	strictCompletion(cmd)
+	strictHelp(cmd)
 	err := cmd.ExecuteContext(ctx)
 	if a.ui != nil {
 		if lost := a.ui.Flush(); !errors.Is(err, lost) { // once is enough
