@@ -81,6 +81,46 @@ func TestFilesRollbackOfTwoTargets(t *testing.T) {
 	}
 }
 
+// A target that a later run of the same journal left, and a third came back to: the
+// sectors go all the way, and not only once around.
+func TestFilesRollbackOfATargetComeBackTo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	home := w.homeWithStores("home")
+	first, second := w.addStore(home, "zz-first"), w.addStore(home, "second")
+	before := tree(t, w.stores())
+	index := w.get(home, "sector-index", "m-1000-n-103")
+	short := w.store("damocles-1") + "/sealed/s-t01000-101"
+	if _, err := os.Stat(short); err != nil {
+		short = w.store("damocles-2") + "/sealed/s-t01000-101"
+	}
+	whole, err := os.ReadFile(short)
+	w.must(err)
+	w.must(os.Truncate(short, 100))
+	for _, target := range []string{first, second, w.store("damocles-2"), second} {
+		w.files(home, target, "--numbers=101,103").exits(3).says("export failure number: 1")
+	}
+	w.must(os.WriteFile(short, whole, 0o644))
+	r := w.files(home, first, "--numbers=101,103").exits(0)
+	for range 2 { // the second time there is nothing left to do
+		w.run(r.undoOf()...).exits(0)
+		after := without(manifestName, tree(t, w.stores()))
+		for rel, sum := range before {
+			if after[rel] != sum {
+				t.Errorf("%s is %q after the undoing, want %q", rel, after[rel], sum)
+			}
+		}
+		for _, dir := range []string{first, second} {
+			if left := without(manifestName, tree(t, dir)); len(left) > 0 {
+				t.Errorf("still in %s: %v", dir, left)
+			}
+		}
+		if got := w.get(home, "sector-index", "m-1000-n-103"); got != index {
+			t.Errorf("the index says %q, want %q", got, index)
+		}
+	}
+}
+
 // A run that was killed behind its note, and gone on with by one that has another
 // target: nothing was moved the first way.
 func TestFilesRollbackOfWhatWasOnlyMeant(t *testing.T) {

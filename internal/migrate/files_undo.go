@@ -87,13 +87,9 @@ func (u *FilesUndo) add(e durable.Entry) error {
 		return nil
 	}
 	o := MovedObject{Kind: kind, From: is, To: was}
-	round := 0
-	var newer MovedObject
-	for at, ok := u.way(0, id, kind); ok; at, ok = u.way(round, id, kind) {
-		newer = at
-		round++
-	}
-	if newer == o {
+	ways := u.ways(id, kind)
+	round := len(ways)
+	if round > 0 && ways[round-1] == o {
 		return nil // a run that went on with it notes it again
 	}
 	if round == len(u.rounds) {
@@ -105,6 +101,14 @@ func (u *FilesUndo) add(e durable.Entry) error {
 	}
 	u.rounds[round][root][id] = append(u.rounds[round][root][id], o)
 	return nil
+}
+
+// ways are those that an object takes, in the order of the rounds.
+func (u *FilesUndo) ways(id sector.ID, kind sector.FileKind) (ways []MovedObject) {
+	for o, ok := u.way(0, id, kind); ok; o, ok = u.way(len(ways), id, kind) {
+		ways = append(ways, o)
+	}
+	return ways
 }
 
 // way returns the way that an object takes in a round; false where it has none.
@@ -184,14 +188,29 @@ func (u *FilesUndo) Each(round int, root string, fn func(MovedSector, error) boo
 // goes says whether an object takes this way. Where it is at neither end, another
 // round has it, or the last one tells of it.
 func (u *FilesUndo) goes(round int, id sector.ID, o MovedObject) bool {
-	for r := range round {
-		newer, _ := u.way(r, id, o.Kind)
+	ways := u.ways(id, o.Kind)
+	if isDetour(ways, round) {
+		return false
+	}
+	around := false // it may have come to the end of this way without it
+	for r, newer := range ways[:round] {
+		if isDetour(ways, r) {
+			around = around || newer.From == o.To
+			continue
+		}
 		if isThere(newer.From) || newer.To == o.To && !isThere(o.From) {
 			return false // it has not come so far, or is there by another way
 		}
 	}
-	_, more := u.way(round+1, id, o.Kind)
-	return !more || isThere(o.From) || isThere(o.To)
+	last := round == len(ways)-1
+	return last || isThere(o.From) || isThere(o.To) && !around
+}
+
+// isDetour says whether a way only leads away from where an object had been before:
+// a later one of the ways starts there as well, or all of them end there.
+func isDetour(ways []MovedObject, i int) bool {
+	from := ways[i].From
+	return from == ways[len(ways)-1].To || slices.ContainsFunc(ways[i+1:], func(o MovedObject) bool { return o.From == from })
 }
 
 func (u *FilesUndo) size(id sector.ID) (abi.SectorSize, error) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"damocles-manager/internal/damocles"
 	"damocles-manager/internal/durable"
@@ -27,33 +28,27 @@ func (u *FilesUndo) entry(id sector.ID, o MovedObject) (*Change, error) {
 		return nil, fmt.Errorf("read the index for %s: %w", id, err)
 	}
 	change := &Change{Store: damocles.CollectionIndex, Key: key, Before: have}
-	if isBefore(have, entries[len(entries)-1]) {
+	oldest := entries[len(entries)-1]
+	attached := u.names(o.From, string(have)) // as `storage attach` has entered it meanwhile
+	newest := slices.IndexFunc(entries, func(e durable.Entry) bool { return isAfter(have, e) })
+	between := slices.ContainsFunc(entries, func(e durable.Entry) bool { return isBefore(have, e) })
+	ways := u.ways(id, o.Kind)
+	switch {
+	case isBefore(have, oldest):
+		return nil, nil
+	case newest < 0 && !attached && !between:
+		u.Kept = append(u.Kept, key)
+		return nil, nil
+	case o.To == ways[len(ways)-1].To: // it is where it was at first, however many ways it took
+		change.After = oldest.Before
+	case newest >= 0:
+		change.After = entries[newest].Before
+	case attached:
+		change.After = entries[0].Before
+	default:
 		return nil, nil
 	}
-	for _, e := range entries {
-		if isAfter(have, e) {
-			change.After = e.Before
-			return change, nil
-		}
-	}
-	// As `storage attach` has entered it meanwhile.
-	if u.names(o.From, string(have)) {
-		change.After = entries[0].Before
-		return change, nil
-	}
-	if !anyBefore(have, entries) {
-		u.Kept = append(u.Kept, key)
-	}
-	return nil, nil
-}
-
-func anyBefore(have []byte, entries []durable.Entry) bool {
-	for _, e := range entries {
-		if isBefore(have, e) {
-			return true
-		}
-	}
-	return false
+	return change, nil
 }
 
 // names says whether damocles's store of this name is the one that holds path.
