@@ -336,6 +336,25 @@ func TestExportOfRecordsOfANewerLotus(t *testing.T) {
 	}
 }
 
+// Over RPC an import has not seen such fields. They stay where nothing is written
+// over them, and else their loss is said, too.
+func TestExportOverRecordsOfANewerLotus(t *testing.T) {
+	w := newWorld(t)
+	repo, home := w.repo("lotus"), w.path("home")
+	w.sectorsCmd(home, "import", "--api", testkit.Lotus(t, testkit.LotusOptions{FromRepoJSON: true}).Multiaddr()).exits(3)
+	for _, n := range []uint64{8, 9} {
+		w.mutateSector("lotus", n, func(b []byte) []byte {
+			b[1]++ // the map's length
+			return append(b, "\x6dFromTheFuture\x01"...)
+		})
+	}
+	w.changeState(home, 8, `"Epoch":4208`, `"Epoch":4209`)
+	w.export(home, repo).exits(3).never("FromTheFuture")
+	const lost = `s-t01000-8: lotus-miner's record of it has fields that are not known here, and are left out: ["FromTheFuture"]`
+	w.export(home, repo, "--override", "--dry-run").exits(0).says(lost)
+	w.export(home, repo, "--override").exits(0).says("1 written", lost).never("s-t01000-9")
+}
+
 func TestNextNumber(t *testing.T) {
 	t.Parallel()
 	bits := func(ranges ...[2]uint64) *bitfield.BitField {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -195,10 +196,12 @@ func (ex *Export) carry(ctx context.Context, s *Step, rec *sector.Record, value 
 	return ex.compare(s, held.Offline, want, value)
 }
 
-// encodedSector is a record for the repo, and what it says.
+// encodedSector is a record for the repo, what it says, and the one that it was
+// made of where it was written anew.
 type encodedSector struct {
 	raw  []byte
 	info *lotus.SectorInfo
+	base []byte
 }
 
 // decoded goes by what the bytes say, not by what they were made of.
@@ -210,7 +213,7 @@ func decoded(raw []byte, err error) (encodedSector, error) {
 	if err != nil {
 		return encodedSector{}, fmt.Errorf("decode what was encoded: %w", err)
 	}
-	return encodedSector{raw, info}, nil
+	return encodedSector{raw: raw, info: info}, nil
 }
 
 // restore returns a sector as lotus-miner had it, but for a state that
@@ -221,13 +224,12 @@ func (ex *Export) restore(s *Step, rec *sector.Record, value []byte) (encodedSec
 		return encodedSector{}, fmt.Errorf("decode its origin: %w", err)
 	}
 	if ex.KeepStates || !lotus.Transient(info.State) {
-		return encodedSector{value, info}, nil
+		return encodedSector{raw: value, info: info}, nil
 	}
 	if old := info.Record(ex.Miner); old.Update != nil && !rec.Upgraded {
 		// In Proving, an update that never reached the chain would pass for one that did.
-		noteUnknown(s, value)
 		s.note("update-dropped", "it was in "+info.State+" with an update that was not on chain: it returns as Proving, without the update")
-		return ex.encode(s, rec, info)
+		return ex.encode(s, rec, value, info)
 	}
 	s.note("state-changed", "it was in "+info.State+", which lotus-miner acts on at its start: it returns as Proving")
 	return decoded(lotus.WithState(value, "Proving"))
@@ -236,33 +238,37 @@ func (ex *Export) restore(s *Step, rec *sector.Record, value []byte) (encodedSec
 // convert writes a sector from its present record. What lotus-miner alone keeps
 // comes from its origin, or else from the record that is written over.
 func (ex *Export) convert(s *Step, rec *sector.Record, origin *Origin, have []byte) (encodedSector, error) {
-	var base *lotus.SectorInfo
-	var err error
 	switch {
 	case origin != nil:
-		if base, err = lotus.Decode(origin.Value); err != nil {
+		base, err := lotus.Decode(origin.Value)
+		if err != nil {
 			return encodedSector{}, fmt.Errorf("decode its origin: %w", err)
 		}
-		base = ex.completed(base, have)
+		return ex.encode(s, rec, origin.Value, ex.completed(base, have))
 	case have != nil:
-		if base, err = lotus.Decode(have); err != nil {
+		base, err := lotus.Decode(have)
+		if err != nil {
 			base = nil // what cannot be read cannot be kept; compare reports it
 		}
+		return ex.encode(s, rec, have, base)
 	}
-	if base != nil {
-		raw := have
-		if origin != nil {
-			raw = origin.Value
-		}
-		noteUnknown(s, raw)
-	}
-	return ex.encode(s, rec, base)
+	return ex.encode(s, rec, nil, nil)
 }
 
-// noteUnknown says what is lost where a record of a newer lotus-miner is written anew.
-func noteUnknown(s *Step, raw []byte) {
-	names, err := lotus.UnknownFields(raw)
-	if err == nil && len(names) > 0 { // it was decoded before
+// noteLost says what is lost where a record is not written as a newer lotus-miner
+// left it: in the repo, or, from there, in its origin.
+func noteLost(s *Step, after []byte, left ...[]byte) {
+	kept, _ := lotus.UnknownFields(after)
+	var names []string
+	for _, raw := range left {
+		unknown, _ := lotus.UnknownFields(raw) // what cannot be read is told of elsewhere
+		for _, name := range unknown {
+			if !slices.Contains(kept, name) && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	if len(names) > 0 {
 		s.note("fields-left-out", fmt.Sprintf("lotus-miner's record of it has fields that are not known here, and are left out: %.60q; "+
 			"look for a newer version of this program first", names))
 	}
@@ -278,13 +284,16 @@ func (ex *Export) completed(origin *lotus.SectorInfo, have []byte) *lotus.Sector
 	return origin.Completed(held)
 }
 
-func (ex *Export) encode(s *Step, rec *sector.Record, base *lotus.SectorInfo) (encodedSector, error) {
+// encode writes a record over base, which raw says, as far as base has a place for it.
+func (ex *Export) encode(s *Step, rec *sector.Record, raw []byte, base *lotus.SectorInfo) (encodedSector, error) {
 	info, notes, err := lotus.FromRecord(rec, base)
 	s.Notes = append(s.Notes, notes...)
 	if err != nil {
 		return encodedSector{}, err
 	}
-	return decoded(lotus.Encode(info))
+	out, err := decoded(lotus.Encode(info))
+	out.base = raw
+	return out, err
 }
 
 // compare holds what is to be written against what the repo has.
@@ -295,9 +304,13 @@ func (ex *Export) compare(s *Step, have []byte, encoded encodedSector, value []b
 		return err
 	}
 	change := Change{Store: metadataStore, Key: lotus.SectorKey(uint64(s.ID.Number)), Before: have, After: encoded.raw}
+	write := func() {
+		noteLost(s, encoded.raw, have, encoded.base)
+		s.write(change, origin)
+	}
 	switch {
 	case have == nil:
-		s.write(change, origin)
+		write()
 		return nil
 	case bytes.Equal(have, encoded.raw):
 		s.Action = Unchanged
@@ -306,7 +319,7 @@ func (ex *Export) compare(s *Step, have []byte, encoded encodedSector, value []b
 	old, err := lotus.Decode(have)
 	if err != nil {
 		if ex.Override {
-			s.write(change, origin)
+			write()
 			return nil
 		}
 		s.conflict("the repo has a record of it that cannot be decoded: "+err.Error(), "write over it with --override", nil)
@@ -318,7 +331,7 @@ func (ex *Export) compare(s *Step, have []byte, encoded encodedSector, value []b
 		s.Action = Unchanged
 	case ex.Override:
 		s.Differences = diff
-		s.write(change, origin)
+		write()
 	default:
 		s.conflict("the repo has it, and differs", "write over it with --override", diff)
 	}
