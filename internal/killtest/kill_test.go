@@ -359,6 +359,7 @@ func (r *killRun) between() {
 	decodes(r, got.home, got.repo)
 	numbersHold(r, got.home, r.before.home)
 	numbersHold(r, got.repo, r.before.repo)
+	numbersCover(r, got.home, r.before.home)
 	changed := eachOldOrNew(r, "the home after a kill", got.home, r.before.home, r.after.home)
 	noted(r, home, got.home, r.before.home)
 	all := changed == eachOldOrNew(r, "", r.after.home, r.before.home, r.after.home)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -241,6 +242,22 @@ func numbersHold(t testing.TB, got, before records) {
 		must(t, err)
 		if empty, err := lost.IsEmpty(); err != nil || !empty {
 			t.Fatalf("%s has lost numbers (%v)", key, err)
+		}
+	}
+}
+
+// numbersCover fails where damocles would give out again the number of a sector
+// that has been written.
+func numbersCover(t testing.TB, got, before records) {
+	t.Helper()
+	last, _ := binary.Uvarint([]byte(got["meta/sector-number//m-1000"]))
+	for key, value := range got {
+		number, ok := strings.CutPrefix(key, "offline_meta/sector-states-offline/m-1000-n-")
+		if !ok || value == before[key] {
+			continue
+		}
+		if n, err := strconv.ParseUint(number, 10, 64); err != nil || n > last {
+			t.Fatalf("%s is written (%v), and damocles counts on from %d", key, err, last)
 		}
 	}
 }

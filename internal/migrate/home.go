@@ -20,11 +20,13 @@ import (
 type Home struct {
 	home    *damocles.Home
 	journal recorder
+	raised  *Change // of the numbers, carried out before Finish
 }
 
 var (
 	_ ExportSource = (*Home)(nil)
 	_ ImportTarget = (*Home)(nil)
+	_ numberRaiser = (*Home)(nil)
 )
 
 // NewHome wraps an open home in dir. Journals of command go to switching/journal
@@ -148,6 +150,12 @@ func (h *Home) NumberChange(_ context.Context, miner abi.ActorID, last uint64) (
 	return c, true, nil
 }
 
+// Raise carries a change of the numbers out at once.
+func (h *Home) Raise(ctx context.Context, change Change) error {
+	h.raised = &change
+	return h.apply(ctx, []Change{change})
+}
+
 // Released gives back what damocles has reserved, as damocles does when it
 // finalizes a sector itself.
 func (h *Home) Released(ids []sector.ID) (*Change, error) {
@@ -169,6 +177,9 @@ func (h *Home) Released(ids []sector.ID) (*Change, error) {
 
 // Finish writes the numbers, after the states, and ends the journal.
 func (h *Home) Finish(ctx context.Context, changes []Change) (Undo, error) {
+	if h.raised != nil {
+		changes = slices.DeleteFunc(slices.Clone(changes), h.isRaised)
+	}
 	if len(changes) > 0 {
 		if err := h.apply(ctx, changes); err != nil {
 			return Undo{}, err
@@ -176,6 +187,10 @@ func (h *Home) Finish(ctx context.Context, changes []Change) (Undo, error) {
 	}
 	err := h.journal.end()
 	return h.journal.undo(), err
+}
+
+func (h *Home) isRaised(c Change) bool {
+	return c.Store == h.raised.Store && c.Key == h.raised.Key && bytes.Equal(c.After, h.raised.After)
 }
 
 // Abandon keeps the journal open for the next run: what was written stays.

@@ -41,6 +41,15 @@ type Import struct {
 	// After is called when every sector is written, before the journal is ended:
 	// what it changes under that journal is undone with the rest. It may be nil.
 	After func(ctx context.Context) error
+
+	raised *Change // of the numbers, before the first record
+}
+
+// numberRaiser is a target that can have its numbers raised before the first
+// record is written, too: a run that is killed in between leaves no number of a
+// sector to be given out again. Finish takes such a change as done.
+type numberRaiser interface {
+	Raise(ctx context.Context, change Change) error
 }
 
 // Run carries the sectors over. The report is there with an error, too, and
@@ -55,7 +64,9 @@ func (im *Import) Run(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return &Report{DryRun: im.DryRun}, err
 	}
-	return execute(ctx, im.Options, im.Source, im.Target, im.Origins, im.plan,
+	options := im.Options
+	options.first = func(ctx context.Context) error { return im.raise(ctx, used) }
+	return execute(ctx, options, im.Source, im.Target, im.Origins, im.plan,
 		func(ctx context.Context, report *Report) ([]Change, error) {
 			if im.After != nil {
 				if err := im.After(ctx); err != nil {
@@ -230,18 +241,40 @@ func (im *Import) compare(s *Step, have, encoded []byte, want *sector.Record, or
 
 func offlineKey(id sector.ID) string { return damocles.StateKey(damocles.Offline, id.Miner, id.Number) }
 
+// raise raises the numbers where that can be done before the end; used is as in
+// numbers.
+func (im *Import) raise(ctx context.Context, used highest) error {
+	target, ok := im.Target.(numberRaiser)
+	if !ok {
+		return nil
+	}
+	h, err := im.highest(ctx, used)
+	if err != nil || !h.known {
+		return err
+	}
+	change, ok, err := im.Target.NumberChange(ctx, im.Miner, h.n)
+	if err != nil || !ok || change == nil {
+		return err
+	}
+	im.raised = change
+	return target.Raise(ctx, *change)
+}
+
+// highest is the highest number that any side knows.
+func (im *Import) highest(ctx context.Context, used highest) (highest, error) {
+	h, err := highestOf(ctx, im.Miner, im.Target)
+	if err == nil && used.known {
+		h.add(used.n)
+	}
+	return h, err
+}
+
 // numbers makes damocles count on above every number that any side knows; used
 // is the highest that lotus-miner and the chain know.
 func (im *Import) numbers(ctx context.Context, used highest, report *Report) ([]Change, error) {
-	h, err := highestOf(ctx, im.Miner, im.Target)
-	if err != nil {
+	h, err := im.highest(ctx, used)
+	if err != nil || !h.known {
 		return nil, err
-	}
-	if used.known {
-		h.add(used.n)
-	}
-	if !h.known {
-		return nil, nil
 	}
 	report.Numbers.Last = h.ptr()
 	change, ok, err := im.Target.NumberChange(ctx, im.Miner, h.n)
@@ -252,10 +285,12 @@ func (im *Import) numbers(ctx context.Context, used highest, report *Report) ([]
 		report.Numbers.ConfigLines = minNumberLines(im.Miner, h.n)
 		return nil, nil
 	}
+	first := cmp.Or(im.raised, change)
+	change = cmp.Or(change, im.raised)
 	if change == nil {
 		return nil, nil
 	}
-	if was, err := damocles.DecodeNumber(change.Before); err == nil && change.Before != nil {
+	if was, err := damocles.DecodeNumber(first.Before); err == nil && first.Before != nil {
 		report.Numbers.Was = &was
 	}
 	report.Numbers.Written = true

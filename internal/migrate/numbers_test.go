@@ -15,6 +15,7 @@ import (
 	"github.com/filecoin-project/go-state-types/builtin/v9/market"
 
 	"damocles-manager/internal/damocles"
+	"damocles-manager/internal/durable"
 	"damocles-manager/internal/fault"
 	"damocles-manager/internal/sector"
 	"damocles-manager/internal/testkit"
@@ -202,9 +203,29 @@ func importsIntoHome(t *testing.T, k knower, source ImportSource) {
 	if raised := !known || was < k.want; report.Numbers.Written != raised || (report.Numbers.Was != nil) != (known && raised) {
 		t.Errorf("%+v, was %d (%v)", report.Numbers, was, known)
 	}
+	if n, noted := len(entriesOf(t, report.Journal, damocles.NumberKey(miner))), report.Numbers.Written; n > 1 || (n == 1) != noted {
+		t.Errorf("the journal has %d changes of the allocator", n)
+	}
 	if n, known, err := home.home.LastNumber(1001); known || err != nil {
 		t.Errorf("another miner's allocator was set to %d", n)
 	}
+}
+
+func entriesOf(t *testing.T, journal, key string) (of []durable.Entry) {
+	t.Helper()
+	j, err := durable.OpenJournal(journal)
+	if err == nil {
+		err = j.EachNewestRunFirst(t.Context(), func(e durable.Entry) error {
+			if e.Key == key {
+				of = append(of, e)
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return of
 }
 
 func importsIntoDaemon(t *testing.T, k knower, source ImportSource) {

@@ -27,6 +27,9 @@ type Options struct {
 	Observe func(Event)
 	// Plan gets every step before it is carried out; may be nil.
 	Plan *PlanWriter
+
+	// first is called once, before the first record is written; may be nil.
+	first func(ctx context.Context) error
 }
 
 func (o *Options) defaults() {
@@ -113,10 +116,8 @@ func (r *run) flush(ctx context.Context) error {
 		if err := r.keepOrigins(ctx); err != nil {
 			return err
 		}
-		if len(writes) > 0 {
-			if err := r.target.Write(ctx, writes); err != nil {
-				return err
-			}
+		if err := r.write(ctx, writes); err != nil {
+			return err
 		}
 	}
 	for _, s := range r.batch {
@@ -127,6 +128,19 @@ func (r *run) flush(ctx context.Context) error {
 	}
 	r.batch, r.batchBytes = r.batch[:0], 0
 	return nil
+}
+
+func (r *run) write(ctx context.Context, steps []*Step) error {
+	if len(steps) == 0 {
+		return nil
+	}
+	if first := r.first; first != nil {
+		r.first = nil
+		if err := first(ctx); err != nil {
+			return err
+		}
+	}
+	return r.target.Write(ctx, steps)
 }
 
 // keepOrigins puts the origins of the batch away. Those that are written over go
