@@ -106,6 +106,13 @@ func TestHomeWithoutDatabase(t *testing.T) {
 	w.write("new/sector-manager.cfg", "[Common.DB.Badger]\nBaseDir = \"/not/mounted\"\n")
 	w.run("util", "sealer", "sectors", "check", "--sealing-done", "--home", w.path("new")).exits(3).
 		says("there is no database in /not/mounted", "its disk is not mounted", "no sector is known here")
+
+	base, repo := w.path("mount-point"), w.repo("lotus")
+	w.must(os.Mkdir(base, 0o755))
+	w.write("new/sector-manager.cfg", "[Common.DB.Badger]\nBaseDir = \""+base+"\"\n")
+	says := []string{"there is no database in " + base, "mount its disk"}
+	w.run("util", "sealer", "sectors", "import", "--repo", repo, "--home", w.path("new")).exits(3).says(says[0], "a new one is made", says[1])
+	w.run("util", "sealer", "sectors", "import", "--repo", repo, "--home", w.path("new")).exits(3).never(says...)
 }
 
 func TestBadConfig(t *testing.T) {

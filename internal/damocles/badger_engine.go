@@ -43,8 +43,12 @@ func openBadger(ctx context.Context, dir string, cfg Config, opt Options) (*badg
 	if err := b.prepare(cfg); err != nil {
 		return nil, err
 	}
-	if !opt.Write && !hasDatabase(b.base) {
+	switch {
+	case hasDatabase(b.base):
+	case !opt.Write:
 		opt.Notice("there is no database in " + b.base + ": this damocles has no sector yet, or its disk is not mounted")
+	case cfg.Found: // without a configuration the whole home is new, which its maker says
+		opt.Notice("there is no database in " + b.base + ", and a new one is made: if this damocles has sectors already, stop, and mount its disk first")
 	}
 	for _, name := range b.first() {
 		if err := ctx.Err(); err != nil {
