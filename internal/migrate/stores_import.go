@@ -36,14 +36,24 @@ type StoreImport struct {
 	Observe func(StoreEvent)
 
 	entries []*storeImportEntry
-	indexed map[indexedPair]bool
+	indexed map[indexedBlock]uint64 // a bit for each number: a map of a million takes 100 MiB
 }
 
-// indexedPair is a sector's replica and cache, or those of its upgrade.
-type indexedPair struct {
+// indexedBlock is 64 sectors' replicas and caches, or those of their upgrades.
+type indexedBlock struct {
 	miner    string
-	number   uint64
+	block    uint64
 	upgraded bool
+}
+
+// isNews says of a pair of files for the first time that it is entered.
+func (x *StoreImport) isNews(s Event) bool {
+	at, bit := indexedBlock{s.Miner, s.Number / 64, s.Upgraded}, uint64(1)<<(s.Number%64)
+	if x.indexed[at]&bit != 0 {
+		return false
+	}
+	x.indexed[at] |= bit
+	return true
 }
 
 // StoreImportReport counts paths by what became of them.
@@ -71,7 +81,7 @@ type storeImportEntry struct {
 // other.
 func (x *StoreImport) Run(ctx context.Context) (*StoreImportReport, error) {
 	report := &StoreImportReport{StoreReport: StoreReport{DryRun: x.DryRun}}
-	x.indexed = map[indexedPair]bool{}
+	x.indexed = map[indexedBlock]uint64{}
 	for _, l := range x.Lotus {
 		if err := x.look(ctx, l, report); err != nil {
 			return report, err
@@ -254,8 +264,8 @@ func (x *StoreImport) index(ctx context.Context, e *storeImportEntry, report *St
 	at.DryRun, at.Plan = x.DryRun, x.Plan
 	left := 0
 	at.Observe = func(s Event) {
-		if s.Action == Write || s.Action == WouldWrite {
-			x.indexed[indexedPair{s.Miner, s.Number, s.Upgraded}] = true
+		if (s.Action == Write || s.Action == WouldWrite) && x.isNews(s) {
+			report.Indexed++
 		}
 		if s.Action != Failed && s.Action != Conflict {
 			return
@@ -268,7 +278,6 @@ func (x *StoreImport) index(ctx context.Context, e *storeImportEntry, report *St
 	if left > maxListed {
 		e.event.note("not-indexed", fmt.Sprintf("and %d more are not entered; `storage attach` lists them all", left-maxListed))
 	}
-	report.Indexed = len(x.indexed)
 	report.Left += left
 	return err
 }
