@@ -91,6 +91,22 @@ func TestMoveOfWhichTheRemovalFails(t *testing.T) {
 	must(t, FS{}.Drop(to))
 }
 
+// One name that two paths lead to is no second name, and stays.
+func TestMoveToItself(t *testing.T) {
+	dir := t.TempDir()
+	from := filepath.Join(dir, "a", "file")
+	must(t, os.Mkdir(filepath.Dir(from), 0o700), os.WriteFile(from, []byte("sector"), 0o600), os.Symlink("a", filepath.Join(dir, "b")))
+	for _, as := range []error{nil, unix.EINVAL} {
+		r := &recorder{as: as}
+		if err := r.fs().Move(from, filepath.Join(dir, "b", "file")); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("rename says %v: got %v", as, err)
+		}
+		if got, err := os.ReadFile(from); string(got) != "sector" {
+			t.Errorf("rename says %v: the file is lost: got %q, %v", as, got, err)
+		}
+	}
+}
+
 func TestMoveToAnotherFileSystem(t *testing.T) {
 	shm, err := os.MkdirTemp("/dev/shm", "durable") //nolint:usetesting // it has to be on another file system
 	if err != nil {

@@ -131,7 +131,7 @@ func (s FS) linkOver(oldpath, newpath string, old fs.FileInfo) error {
 	if err := os.Link(oldpath, newpath); err != nil {
 		// NFS may answer "exists" to its own repeated request.
 		fi, serr := os.Lstat(newpath)
-		if serr != nil || !os.SameFile(old, fi) {
+		if serr != nil || !os.SameFile(old, fi) || oneName(oldpath, newpath) {
 			return err
 		}
 	}
@@ -146,4 +146,12 @@ func (s FS) linkOver(oldpath, newpath string, old fs.FileInfo) error {
 		return nil
 	}
 	return err
+}
+
+// oneName says whether two paths lead to one name in one directory, as where a
+// link stands for the directory; what cannot be looked at may be one.
+func oneName(a, b string) bool {
+	x, err := os.Stat(filepath.Dir(a))
+	y, err2 := os.Stat(filepath.Dir(b))
+	return err != nil || err2 != nil || filepath.Base(a) == filepath.Base(b) && os.SameFile(x, y)
 }
