@@ -9,6 +9,7 @@ import (
 	"github.com/filecoin-project/go-state-types/abi"
 
 	"damocles-manager/internal/migrate"
+	"damocles-manager/internal/sector"
 	"damocles-manager/internal/transfer"
 	"damocles-manager/internal/ui"
 )
@@ -37,7 +38,7 @@ func runFilesRollback(ctx context.Context, a *app, miner abi.ActorID, o rollback
 	if err != nil {
 		return err
 	}
-	run := &filesRollback{app: a, undo: undo, dryRun: o.dryRun}
+	run := &filesRollback{app: a, undo: undo, dryRun: o.dryRun, became: map[sector.ID]wentBack{}}
 	if err := run.all(ctx); err != nil {
 		return a.interrupted(nil, errors.Join(err, undo.Abandon()))
 	}
@@ -49,7 +50,14 @@ type filesRollback struct {
 	undo   *migrate.FilesUndo
 	dryRun bool
 	total  transfer.Report
+	// became of each sector, of which the parts may go back to several stores, and in
+	// several rounds: in total it is one.
+	became map[sector.ID]wentBack
 }
+
+// wentBack is what has become of the parts of a sector so far.
+// Kept are those whose entry in the index has changed since and stays.
+type wentBack struct{ failed, moved, copied, kept bool }
 
 // all goes from store to store: each is a target of its own.
 func (r *filesRollback) all(ctx context.Context) error {
@@ -97,7 +105,8 @@ func (r *filesRollback) store(ctx context.Context, round int, root string) error
 		return out
 	}
 	opt := transfer.Options{
-		DryRun: r.dryRun, FS: r.fs, Log: r.log, Target: root, Observe: shown.Observe, Progress: shown.Progress,
+		DryRun: r.dryRun, FS: r.fs, Log: r.log, Target: root, Progress: shown.Progress,
+		Observe: func(e transfer.Event) { r.note(e); shown.Observe(e) },
 		Journal: intends(func(s []transfer.Sector) error { return r.undo.Intend(back(s)) }),
 		Known:   func(ctx context.Context, done []transfer.Sector) error { return r.undo.Known(ctx, back(done)) },
 	}
@@ -114,23 +123,60 @@ type intends func([]transfer.Sector) error
 // Intend calls it.
 func (f intends) Intend(_ context.Context, s []transfer.Sector) error { return f(s) }
 
+// note keeps what became of a part of a sector; the engine tells of one at a time.
+func (r *filesRollback) note(e transfer.Event) {
+	b := r.became[e.Sector.ID]
+	switch e.Type {
+	case transfer.SectorFailed:
+		b.failed = true
+	case transfer.SectorDone:
+		b.moved = b.moved || !e.There
+		b.copied = b.copied || !e.There && !e.Renamed
+	default:
+		return
+	}
+	r.became[e.Sector.ID] = b
+}
+
 func (r *filesRollback) add(report *transfer.Report) {
 	t := &r.total
 	t.DryRun = report.DryRun
-	t.Done += report.Done
-	t.There += report.There
-	t.Failed += report.Failed
-	t.Renamed += report.Renamed
 	t.Files += report.Files
 	t.Bytes += report.Bytes
 	t.LeftCount += report.LeftCount
 }
 
-func (r *filesRollback) finish(ctx context.Context) error {
-	for _, key := range r.undo.Kept {
-		r.ui.Notice(fmt.Sprintf("sector-index %s: kept: it has changed since", key))
+// count puts the sectors into the total, all but the kept ones.
+func (r *filesRollback) count() (kept int) {
+	for _, b := range r.became {
+		switch {
+		case b.failed:
+			r.total.Failed++
+			continue
+		case b.kept:
+			kept++
+			continue
+		case !b.moved:
+			r.total.There++
+		default:
+			r.total.Done++
+		}
+		if b.moved && !b.copied {
+			r.total.Renamed++
+		}
 	}
-	s := ui.NewFilesSummary(&migrate.Report{Failed: len(r.undo.Kept)}, &r.total)
+	return kept
+}
+
+func (r *filesRollback) finish(ctx context.Context) error {
+	for _, kept := range r.undo.Kept {
+		r.ui.Notice(fmt.Sprintf("sector-index %s: kept: it has changed since", kept.Key))
+		b := r.became[kept.ID]
+		b.kept = true
+		r.became[kept.ID] = b
+	}
+	kept := r.count()
+	s := ui.NewFilesSummary(&migrate.Report{Failed: kept}, &r.total)
 	s.Moved = r.total.Done
 	if r.total.Failed > 0 {
 		if err := r.undo.Abandon(); err != nil {

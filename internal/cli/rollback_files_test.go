@@ -60,7 +60,7 @@ func TestFilesRollbackOfTwoTargets(t *testing.T) {
 
 	w.run(append(r.undoOf(), "--dry-run")...).exits(0)
 	for range 2 { // the second time there is nothing left to do
-		w.run(r.undoOf()...).exits(0)
+		w.run(r.undoOf()...).exits(0).says("total: 2")
 		after := without(manifestName, tree(t, w.stores()))
 		for rel, sum := range before {
 			if after[rel] != sum {
@@ -201,4 +201,21 @@ func TestFilesRollbackToAStoreThatIsGone(t *testing.T) {
 	w.must(os.Remove(from))
 	w.must(os.Rename(from+".away", from))
 	w.run(r.undoOf()...).exits(0)
+}
+
+// A sector of which the parts go back to two stores is one sector.
+func TestFilesRollbackCountsSectors(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	home := w.homeWithStores("home")
+	r := w.files(home, w.path("dest"), "--numbers=101,103").exits(0).says("2 sectors moved, 2 of them by renaming")
+	w.run(append(r.undoOf(), "--dry-run")...).exits(0).says("2 sectors would be moved, 2 of them by renaming", "total: 2")
+	w.run(r.undoOf()...).exits(0).says("2 sectors moved, 2 of them by renaming", "total: 2")
+	w.run(r.undoOf()...).exits(0).says("2 there already", "total: 2")
+
+	// One of which the index has changed since, in both entries.
+	r = w.files(home, w.path("other"), "--numbers=101,103").exits(0)
+	w.set(home, "sector-index", "m-1000-n-103", "elsewhere")
+	w.set(home, "sector-index", "cache/m-1000-n-103", "elsewhere")
+	w.run(r.undoOf()...).exits(3).says("cache/m-1000-n-103: kept", "1 sectors moved, 1 of them by renaming", "export failure number: 1, total: 2")
 }

@@ -49,7 +49,13 @@ type FilesUndo struct {
 
 	mu sync.Mutex
 	// Kept are entries of the index that have changed since, and stay.
-	Kept []string
+	Kept []KeptEntry
+}
+
+// KeptEntry is an entry of the index that stays.
+type KeptEntry struct {
+	ID  sector.ID
+	Key string
 }
 
 // filesRound is what goes back at once, by the store that it goes back to.

@@ -37,7 +37,7 @@ func (u *FilesUndo) entry(id sector.ID, o MovedObject) (*Change, error) {
 	case isBefore(have, oldest):
 		return nil, nil
 	case newest < 0 && !attached && !between:
-		u.Kept = append(u.Kept, key)
+		u.Kept = append(u.Kept, KeptEntry{id, key})
 		return nil, nil
 	case o.To == ways[len(ways)-1].To: // it is where it was at first, however many ways it took
 		change.After = oldest.Before
