@@ -86,8 +86,16 @@ func runExportRollback(ctx context.Context, a *app, ex exportOptions, o rollback
 	if err != nil {
 		return err
 	}
-	if backup, err := a.expandHome(o.backup); err == nil && o.backup != "" && migrate.IsFilesJournal(backup) {
-		return runFilesRollback(ctx, a, miner, o)
+	if o.backup != "" {
+		backup, err := a.expandHome(o.backup)
+		if err != nil {
+			return err
+		}
+		if ofFiles, err := migrate.IsFilesJournal(backup); err != nil {
+			return err
+		} else if ofFiles {
+			return runFilesRollback(ctx, a, miner, o)
+		}
 	}
 	dir, err := a.findDestRepo(ctx, o.destRepo, miner, !o.dryRun)
 	if err != nil {

@@ -219,3 +219,19 @@ func TestFilesRollbackCountsSectors(t *testing.T) {
 	w.set(home, "sector-index", "cache/m-1000-n-103", "elsewhere")
 	w.run(r.undoOf()...).exits(3).says("cache/m-1000-n-103: kept", "1 sectors moved, 1 of them by renaming", "export failure number: 1, total: 2")
 }
+
+// A journal that is damaged is what the error is about, and not a repo, which an
+// undoing of a move of files does not need.
+func TestFilesRollbackOfADamagedJournal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	home := w.homeWithStores("home")
+	r := w.files(home, w.path("dest"), "--numbers=103").exits(0)
+	journal := r.undoOf()[len(r.undoOf())-1]
+	raw, err := os.ReadFile(journal)
+	w.must(err)
+	w.must(os.WriteFile(journal, []byte(strings.Replace(string(raw), `"type":"change"`, `"type":"chance"`, 1)), 0o600))
+	w.run(r.undoOf()...).exits(1).says(journal+", line 3", "hint:").never("lotus-miner repo")
+	w.run("util", "sealer", "sectors", "export", "--miner", "f01000", "rollback", "--home", home, "--backup", journal+".journal").
+		exits(1).says(journal+".journal", "hint:").never("lotus-miner repo")
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -281,9 +282,15 @@ func (u *FilesUndo) Finish(ctx context.Context) (Undo, error) { return u.home.Fi
 // Abandon leaves it open.
 func (u *FilesUndo) Abandon() error { return u.home.Abandon() }
 
-// IsFilesJournal says whether a journal is of a move of files; one that cannot
-// be read is none, and whoever opens it next says why.
-func IsFilesJournal(path string) bool {
+// IsFilesJournal says whether what the user named to be undone is a journal of a
+// move of files. What is no journal by its name, as a backup of a repo, is not.
+func IsFilesJournal(path string) (bool, error) {
+	if !strings.HasSuffix(path, ".journal") {
+		return false, nil
+	}
 	j, err := durable.OpenJournal(path)
-	return err == nil && j.Header.Command == FilesCommand
+	if err != nil {
+		return false, journalError(anotherJournal, err)
+	}
+	return j.Header.Command == FilesCommand, nil
 }

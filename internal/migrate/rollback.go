@@ -222,6 +222,8 @@ func FindJournal(dir, given string, commands ...string) (string, error) {
 
 const giveJournal = "give a file that ends in .journal, or the backup that lies beside one"
 
+const anotherJournal = "nothing was changed; name another journal with --backup, a file that ends in .journal"
+
 // journalError adds the next step to an error about a journal that has none.
 func journalError(hint string, err error) error {
 	return fault.New(cmp.Or(fault.HintOf(err), hint), "%w", fault.JSON(err))
@@ -268,7 +270,7 @@ func isOfAnother(target, dir string) bool {
 func CheckJournal(path, dir string, named bool, commands ...string) (run string, err error) {
 	j, err := durable.OpenJournal(path)
 	if err != nil {
-		return "", journalError("nothing was changed; name another journal with --backup, a file that ends in .journal", err)
+		return "", journalError(anotherJournal, err)
 	}
 	h := j.Header
 	undoes := h.Command == RollbackCommand || h.Command == RollbackStoresCommand && slices.Contains(commands, ExportStoresCommand)
