@@ -84,6 +84,7 @@ type auditor struct {
 
 	disk     []object
 	failed   map[int]post.Finding // stores that could not be surveyed, by index
+	twins    map[int]bool         // stores that are an earlier one under another name, by index
 	known    []known
 	onChain  []onChain
 	periods  map[abi.ActorID]chain.ProvingPeriod
@@ -105,7 +106,7 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 	}
 	o.Jobs = max(o.Jobs, 1)
 	a := &auditor{
-		Options: o, pending: make(chan struct{}, 64), failed: map[int]post.Finding{}, storeFor: map[string]int{},
+		Options: o, pending: make(chan struct{}, 64), failed: map[int]post.Finding{}, twins: map[int]bool{}, storeFor: map[string]int{},
 		periods: map[abi.ActorID]chain.ProvingPeriod{}, tally: map[slot]*DeadlineReport{}, hung: map[int]int{}, waiting: map[int]func(){},
 		summary: newSummary(o),
 		checker: post.NewChecker(post.Options{Timeout: o.Timeout, Workers: max(1, o.Workers/o.Jobs), FS: o.FS}),

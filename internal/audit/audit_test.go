@@ -508,6 +508,66 @@ func TestEveryCopyCounts(t *testing.T) {
 	}
 }
 
+// A store under two names is one store: its sectors are read once.
+func TestStoreUnderTwoNames(t *testing.T) {
+	o, seen, spy := setUp(t)
+	run(t, o)
+	once := spy.count()
+	link := filepath.Join(filepath.Dir(o.Stores[0].Dir), "link")
+	err := errors.Join(os.Symlink("damocles-1", link), os.Truncate(link+"/sealed/s-t01000-100", 5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Stores = append(o.Stores, store.Store{Name: "link", Dir: link})
+	*seen = observed{}
+	sum := run(t, o)
+	if got := spy.count(); got > once || sum.NotProvable != 1 || len(seen.sectors[0].Findings) != 1 {
+		t.Errorf("got %d files opened, want %d; %+v", got, once, seen.sectors[0])
+	}
+	if text := seen.sectors[0].Findings[0].Text; strings.Contains(text, "more than one store") {
+		t.Errorf("says %q", text)
+	}
+}
+
+// One of several stores in which nothing is was not checked, as one that is not
+// mounted; where metadata says what has to be there, that tells.
+func TestStoreWithoutSectors(t *testing.T) {
+	o, seen, _ := setUp(t)
+	filled := o.Stores
+	withEmpty := append(slices.Clone(filled), store.Store{Name: "empty", Dir: t.TempDir()})
+	for _, tt := range []struct {
+		name     string
+		metadata Metadata
+		stores   []store.Store
+		want     []Code
+	}{
+		{"no metadata", nil, withEmpty, []Code{StoreEmpty}},
+		{"no metadata, and all have some", nil, filled, nil},
+		{"metadata", truth{}, withEmpty, nil},
+	} {
+		*seen = observed{}
+		o.Metadata, o.Stores = tt.metadata, tt.stores
+		sum := run(t, o)
+		var got []Code
+		for _, d := range seen.differs {
+			got = append(got, d.Code)
+		}
+		if !slices.Equal(got, tt.want) || tt.want != nil && sum.Verdict() != post.Undecided {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+	// None of the selected sectors is in the first; it is not empty.
+	var err error
+	if o.Numbers, err = sector.ParseNumbers([]string{"101"}); err != nil {
+		t.Fatal(err)
+	}
+	*seen = observed{}
+	o.Metadata, o.Stores = nil, filled
+	if run(t, o); len(seen.differs) > 0 {
+		t.Errorf("got %v", seen.differs)
+	}
+}
+
 type books map[abi.SectorNumber][2]string
 
 func (b books) Locate(_ context.Context, id sector.ID, _ bool) (string, string, bool, error) {

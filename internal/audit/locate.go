@@ -82,7 +82,7 @@ func (a *auditor) copies(s *subject, kinds [2]sector.FileKind, first [2]place) (
 	var all [2][]place
 	for _, o := range s.objects {
 		for i, kind := range kinds {
-			if o.kind == kind {
+			if o.kind == kind && !a.twins[int(o.store)] {
 				all[i] = append(all[i], place{kind, int(o.store), a.Stores[o.store].Path(kind, s.id)})
 			}
 		}

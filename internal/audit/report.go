@@ -91,6 +91,7 @@ const (
 // What could not be decided.
 const (
 	StoreUnreadable Code = "store-unreadable"
+	StoreEmpty      Code = "store-empty" // a store that was named to be checked holds no sector
 	RecordBroken    Code = "record-broken"
 	NumberNotFound  Code = "number-not-found"
 	ChainBehind     Code = "chain-behind" // the chain node is not in sync
@@ -100,7 +101,7 @@ const (
 // (NotProvable), or could not be decided.
 func (c Code) Verdict() post.Verdict {
 	switch c {
-	case StoreUnreadable, RecordBroken, NumberNotFound, ChainBehind:
+	case StoreUnreadable, StoreEmpty, RecordBroken, NumberNotFound, ChainBehind:
 		return post.Undecided
 	default:
 		return post.NotProvable

@@ -31,15 +31,22 @@ func compareIDs(a, b sector.ID) int {
 	return cmp.Or(cmp.Compare(a.Miner, b.Miner), cmp.Compare(a.Number, b.Number))
 }
 
+// listing is what a store holds.
+type listing struct {
+	objects []object // of the selected sectors
+	info    fs.FileInfo
+	empty   bool // of any sector
+}
+
 // survey lists what the stores hold, all of them at once.
 func (a *auditor) survey(ctx context.Context) error {
-	found := make([][]object, len(a.Stores))
+	found := make([]listing, len(a.Stores))
 	errs := make([]error, len(a.Stores))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(16)
 	for i, s := range a.Stores {
 		g.Go(func() error {
-			found[i], errs[i] = within(ctx, a, func(ctx context.Context, alive func()) ([]object, error) {
+			found[i], errs[i] = within(ctx, a, func(ctx context.Context, alive func()) (listing, error) {
 				return a.list(ctx, s, uint16(i), alive)
 			})
 			return ctx.Err()
@@ -53,32 +60,44 @@ func (a *auditor) survey(ctx context.Context) error {
 			a.unusable(i, err)
 		}
 	}
-	a.disk = slices.Concat(found...)
+	for i, l := range found {
+		a.disk = append(a.disk, l.objects...)
+		if l.info != nil {
+			a.twins[i] = slices.ContainsFunc(found[:i], func(o listing) bool { return o.info != nil && os.SameFile(o.info, l.info) })
+		}
+		if l.empty && a.Metadata == nil {
+			a.differ(Difference{Code: StoreEmpty, Path: a.Stores[i].Dir, Text: fmt.Sprintf("there is no sector in %s", a.Stores[i].Dir),
+				Hint: "see that its disk is mounted; if there is nothing to check in it, leave it out"})
+		}
+	}
 	slices.SortFunc(a.disk, func(x, y object) int {
 		return cmp.Or(compareIDs(x.id, y.id), cmp.Compare(x.kind, y.kind), cmp.Compare(x.store, y.store))
 	})
 	return nil
 }
 
-func (a *auditor) list(ctx context.Context, s store.Store, at uint16, alive func()) ([]object, error) {
+func (a *auditor) list(ctx context.Context, s store.Store, at uint16, alive func()) (listing, error) {
 	info, err := os.Stat(s.Dir)
 	if err != nil {
-		return nil, err
+		return listing{}, err
 	}
 	if !info.IsDir() {
-		return nil, fmt.Errorf("%s is no directory", s.Dir)
+		return listing{}, fmt.Errorf("%s is no directory", s.Dir)
 	}
-	var out []object
+	out := listing{info: info, empty: true}
 	for _, kind := range provenKinds {
 		err := s.Each(ctx, kind, func(e store.Entry) error {
 			alive()
-			if e.Err == nil && a.selected(e.ID) {
-				out = append(out, object{e.ID, kind, at})
+			if e.Err == nil {
+				out.empty = false
+				if a.selected(e.ID) {
+					out.objects = append(out.objects, object{e.ID, kind, at})
+				}
 			}
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return listing{}, err
 		}
 	}
 	return out, nil
