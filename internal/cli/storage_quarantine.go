@@ -156,7 +156,7 @@ func lineOf(e *quarantine.Entry) entryLine {
 
 func whereIs(o quarantine.Object) string {
 	switch {
-	case o.Here && o.Back:
+	case o.Here && o.Back, o.Both:
 		return "both"
 	case o.Here:
 		return "quarantine"

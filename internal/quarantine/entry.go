@@ -42,6 +42,10 @@ type Object struct {
 	// belongs. An interrupted run leaves some of an entry's objects here.
 	Here bool
 	Back bool
+	// Both says that one file is here and where it belongs: a file system without a
+	// rename that replaces nothing gives it a second name first, and that was
+	// interrupted. Back is false then, and either way can be gone on with.
+	Both bool
 	// Wrong says what it lacks of being as the manifest says, where it is here.
 	Wrong string
 	// Size is how many bytes of it are here.
@@ -154,7 +158,11 @@ func (e *Entry) look(o *Object) error {
 			return err
 		}
 	}
-	_, err = os.Lstat(e.origin(o.Kind))
+	origin, err := os.Lstat(e.origin(o.Kind))
+	if err == nil && o.Here && at.Mode().IsRegular() && os.SameFile(at, origin) {
+		o.Both = true
+		return nil
+	}
 	if o.Back = err == nil; errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -102,6 +103,43 @@ func TestEachStepFailing(t *testing.T) {
 			if failed < 10 {
 				t.Errorf("only %d steps failed", failed)
 			}
+		})
+	}
+}
+
+// On NFS a file gets its new name by a link and loses the old one then. Where that
+// fails it has both, which is nothing that has appeared: the same call completes.
+func TestRemovalOfTheOldNameFails(t *testing.T) {
+	for _, d := range deeds()[:2] {
+		t.Run(d.name, func(t *testing.T) {
+			w := newWorld(t)
+			d.prepare(w)
+			replica := func(path string) bool {
+				return filepath.Base(path) == id5.String() || filepath.Base(path) == sector.Sealed.String()
+			}
+			failed := ""
+			nfs := func(fail bool) durable.FS {
+				return durable.FS{Fault: func(op, path string) error {
+					switch {
+					case op == "rename" && replica(path):
+						return unix.EINVAL
+					case op == "remove" && fail && failed == "" && replica(path):
+						failed = path
+						return unix.EIO
+					}
+					return nil
+				}}
+			}
+			if err := d.do(t.Context(), w, w.q(nfs(true))); !errors.Is(err, unix.EIO) || failed == "" {
+				t.Fatalf("%q: got %v, want EIO", failed, err)
+			}
+			refused := slices.ContainsFunc(w.entries(), func(e Entry) bool { return e.CanPurge() != nil })
+			if !refused {
+				t.Errorf("%s has two names, and one of them may be purged", failed)
+			}
+			w.now = w.now.Add(time.Minute)
+			must(t, d.do(t.Context(), w, w.q(nfs(false))))
+			d.done(w, failed)
 		})
 	}
 }

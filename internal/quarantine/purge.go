@@ -23,7 +23,7 @@ func (e *Entry) CanPurge() error {
 		here = here || o.Here
 	}
 	for _, o := range e.Objects {
-		if here && !o.Here && o.Back {
+		if here && !o.Here && o.Back || o.Both {
 			return fault.New("finish what was interrupted: restore it, or remove the sector again",
 				"only a part of it is here: %s is at its old place", e.origin(o.Kind))
 		}

@@ -112,11 +112,11 @@ func (q *Quarantine) finish(ctx context.Context, p *part, touched *[]Entry) ([]O
 }
 
 // lacking parts the objects into those that the entry lists just so and does not
-// have, and the others.
+// have for itself alone, and the others.
 func (e *Entry) lacking(objects []Object) (mine, rest []Object) {
 	for _, o := range objects {
 		if slices.ContainsFunc(e.Objects, func(has Object) bool {
-			return has.Kind == o.Kind && !has.Here && slices.Equal(has.Files, o.Files)
+			return has.Kind == o.Kind && (!has.Here || has.Both) && slices.Equal(has.Files, o.Files)
 		}) {
 			mine = append(mine, o)
 		} else {
