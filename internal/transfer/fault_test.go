@@ -267,6 +267,35 @@ func TestRemovalOfTheOldNameFails(t *testing.T) {
 	}
 }
 
+// So with the copy, which then is at the target and among what is being fetched.
+func TestRemovalOfTheStagedNameFails(t *testing.T) {
+	for _, verify := range []Verify{VerifySize, VerifyHash} {
+		for _, keep := range []bool{false, true} {
+			w := newWorld(t, t.TempDir(), filepath.Join(second(t), "store"), 100)
+			replica := w.sectors[0].Objects[0]
+			failed := false
+			nfs := durable.FS{Fault: func(op, path string) error {
+				switch {
+				case op == "rename" && path == replica.To:
+					return unix.EINVAL
+				case op == "remove" && strings.Contains(path, "fetching") && strings.HasSuffix(path, filepath.Base(replica.To)) && !failed:
+					failed = true
+					return unix.EIO
+				}
+				return nil
+			}}
+			rep, err := w.run(Options{FS: nfs, Verify: verify, Keep: keep})
+			must(t, err)
+			if rep.Failed != 1 || !failed {
+				t.Errorf("got %+v", rep)
+			}
+			w.checkInvariant(keep)
+			w.good(Options{Verify: verify, Keep: keep})
+			w.checkArrived(keep)
+		}
+	}
+}
+
 // A flipped bit between the sync and the reading back is noticed.
 func TestFlippedBit(t *testing.T) {
 	for _, name := range []string{"s-t01000-100", "p_aux"} {
