@@ -508,6 +508,27 @@ func TestEveryCopyCounts(t *testing.T) {
 	}
 }
 
+// A replica that may lie in a store that cannot be listed is not missing, however
+// many cache directories there are.
+func TestCopiesBesideAnUnreadableStore(t *testing.T) {
+	o, seen, _ := setUp(t)
+	first, dir := o.Stores[0].Dir, filepath.Dir(o.Stores[0].Dir)
+	cache := "/cache/s-t01000-100"
+	for _, name := range []string{"b", "c"} {
+		if err := os.CopyFS(dir+"/"+name+cache, os.DirFS(first+cache)); err != nil {
+			t.Fatal(err)
+		}
+		o.Stores = append(o.Stores, store.Store{Name: name, Dir: dir + "/" + name})
+	}
+	if err := errors.Join(os.Rename(first+"/sealed", first+"/away"), os.WriteFile(first+"/sealed", nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	run(t, o)
+	if r := seen.sectors[0]; r.Verdict != post.Undecided {
+		t.Errorf("%s: %s, %v", r.ID, r.Verdict, r.Findings)
+	}
+}
+
 // A store under two names is one store: its sectors are read once.
 func TestStoreUnderTwoNames(t *testing.T) {
 	o, seen, spy := setUp(t)

@@ -70,7 +70,7 @@ func (a *auditor) locate(ctx context.Context, s *subject, upgraded bool) (locate
 		}
 	}
 	out.replica.path, out.cache.path = at[0].path, at[1].path
-	if !booked {
+	if !booked && out.unknown == nil {
 		out.copies = a.copies(s, kinds, at)
 	}
 	return out, nil
