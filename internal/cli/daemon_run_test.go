@@ -562,7 +562,7 @@ func stopsBesideWrite(t *testing.T, home *damocles.Home, fs durable.FS, hang, ha
 	defer close(hang)
 	<-hangs
 	api := serve.New(serve.Options{Methods: d.Methods(), Open: true})
-	a := &app{env: Env{Patience: 20 * time.Millisecond}, ui: quietUI(), log: slog.New(slog.DiscardHandler)}
+	a := &app{env: Env{Patience: 5 * time.Millisecond}, ui: quietUI(), log: slog.New(slog.DiscardHandler)}
 	err = a.endDaemon(t.Context(), d, api, &http.Server{})
 	if err == nil || !strings.Contains(err.Error(), "did not end within") || fault.HintOf(err) == "" {
 		t.Errorf("it ends with %v", err)
