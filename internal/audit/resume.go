@@ -270,7 +270,7 @@ func (a *auditor) fingerprint(ctx context.Context, shape post.Shape, r *SectorRe
 			default:
 				fmt.Fprintf(h, "%q %v %d ", path, info.Mode(), info.Size())
 				h.Write(binary.LittleEndian.AppendUint64(nil, uint64(info.ModTime().UnixNano())))
-				h.Write(binary.LittleEndian.AppendUint64(nil, uint64(changed(info))))
+				h.Write(binary.LittleEndian.AppendUint64(nil, uint64(durable.Changed(info))))
 			}
 		}
 		return key(h.Sum(nil)), nil

@@ -54,6 +54,16 @@ func timesOf(fi fs.FileInfo) []unix.Timespec {
 	return []unix.Timespec{unix.Timespec(st.Atim), unix.Timespec(st.Mtim)}
 }
 
+// Changed is when the system last changed anything of a file, its data, its name or
+// its times, in nanoseconds since 1970; 0 where that is not known. No program can set
+// it: what is written over a file with its times (`cp -p`, rsync) shows here.
+func Changed(fi fs.FileInfo) int64 {
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		return syscall.TimespecToNsec(st.Ctim)
+	}
+	return 0
+}
+
 // syncfs writes the file system of dir out. Before Linux 5.8 it does not tell
 // of writes that failed, so it is not used there.
 func syncfs(dir *os.File) error {

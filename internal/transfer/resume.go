@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"damocles-manager/internal/durable"
 )
 
 // stateSuffix ends the name of the file in which the state of a copy is kept.
@@ -41,7 +43,7 @@ func inodeOf(fi fs.FileInfo) uint64 { return fi.Sys().(*syscall.Stat_t).Ino }
 // newState is the state of a copy of the source src to the file staged.
 func newState(src, staged fs.FileInfo) copyState {
 	return copyState{
-		Version: 1, Size: src.Size(), ModTime: src.ModTime().UnixNano(), Changed: inodeChanged(src),
+		Version: 1, Size: src.Size(), ModTime: src.ModTime().UnixNano(), Changed: durable.Changed(src),
 		Inode: inodeOf(src), Staged: inodeOf(staged),
 	}
 }

@@ -46,12 +46,3 @@ func diskBytes(info fs.FileInfo) int64 {
 	}
 	return 0
 }
-
-// inodeChanged is when anything of a file was changed last, its data, its name or
-// its times, in nanoseconds since 1970. No program can set it.
-func inodeChanged(info fs.FileInfo) int64 {
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return syscall.TimespecToNsec(st.Ctim)
-	}
-	return 0
-}

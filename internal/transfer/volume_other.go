@@ -26,6 +26,3 @@ func sameMount(a, b string) bool {
 func freeSpace(string) (space, bool) { return space{}, false }
 
 func diskBytes(info fs.FileInfo) int64 { return info.Size() }
-
-// inodeChanged has no name that all systems know it by.
-func inodeChanged(fs.FileInfo) int64 { return 0 }
