@@ -29,6 +29,36 @@ func without(name string, of map[string]string) map[string]string {
 	return of
 }
 
+// cameBack checks that the stores have their files again, and the targets none.
+func (w *world) cameBack(before map[string]string, targets ...string) {
+	w.t.Helper()
+	after := without(manifestName, tree(w.t, w.stores()))
+	for rel, sum := range before {
+		if after[rel] != sum {
+			w.t.Errorf("%s is %q after the undoing, want %q", rel, after[rel], sum)
+		}
+	}
+	for _, dir := range targets {
+		if left := without(manifestName, tree(w.t, dir)); len(left) > 0 {
+			w.t.Errorf("still in %s: %v", dir, left)
+		}
+	}
+}
+
+// shortReplica cuts sector 101's replica short, so that a run stays incomplete, and
+// returns what mends it.
+func (w *world) shortReplica() (mend func()) {
+	w.t.Helper()
+	short := w.store("damocles-1") + "/sealed/s-t01000-101"
+	if _, err := os.Stat(short); err != nil {
+		short = w.store("damocles-2") + "/sealed/s-t01000-101"
+	}
+	whole, err := os.ReadFile(short)
+	w.must(err)
+	w.must(os.Truncate(short, 100))
+	return func() { w.must(os.WriteFile(short, whole, 0o644)) }
+}
+
 func (w *world) addStore(home, name string) (dir string) {
 	w.t.Helper()
 	dir = w.path(name)
@@ -47,31 +77,15 @@ func TestFilesRollbackOfTwoTargets(t *testing.T) {
 	before := tree(t, w.stores())
 	index := w.get(home, "sector-index", "m-1000-n-103")
 	cache := w.get(home, "sector-index", "cache/m-1000-n-103")
-	short := w.store("damocles-1") + "/sealed/s-t01000-101"
-	if _, err := os.Stat(short); err != nil {
-		short = w.store("damocles-2") + "/sealed/s-t01000-101"
-	}
-	whole, err := os.ReadFile(short)
-	w.must(err)
-	w.must(os.Truncate(short, 100))
+	mend := w.shortReplica()
 	w.files(home, first, "--numbers=101,103").exits(3).says("export failure number: 1")
-	w.must(os.WriteFile(short, whole, 0o644))
+	mend()
 	r := w.files(home, second, "--numbers=101,103").exits(0)
 
 	w.run(append(r.undoOf(), "--dry-run")...).exits(0)
 	for range 2 { // the second time there is nothing left to do
 		w.run(r.undoOf()...).exits(0).says("total: 2")
-		after := without(manifestName, tree(t, w.stores()))
-		for rel, sum := range before {
-			if after[rel] != sum {
-				t.Errorf("%s is %q after the undoing, want %q", rel, after[rel], sum)
-			}
-		}
-		for _, dir := range []string{first, second} {
-			if left := without(manifestName, tree(t, dir)); len(left) > 0 {
-				t.Errorf("still in %s: %v", dir, left)
-			}
-		}
+		w.cameBack(before, first, second)
 		if got := w.get(home, "sector-index", "m-1000-n-103"); got != index {
 			t.Errorf("the index says %q, want %q", got, index)
 		}
@@ -90,31 +104,15 @@ func TestFilesRollbackOfATargetComeBackTo(t *testing.T) {
 	first, second := w.addStore(home, "zz-first"), w.addStore(home, "second")
 	before := tree(t, w.stores())
 	index := w.get(home, "sector-index", "m-1000-n-103")
-	short := w.store("damocles-1") + "/sealed/s-t01000-101"
-	if _, err := os.Stat(short); err != nil {
-		short = w.store("damocles-2") + "/sealed/s-t01000-101"
-	}
-	whole, err := os.ReadFile(short)
-	w.must(err)
-	w.must(os.Truncate(short, 100))
+	mend := w.shortReplica()
 	for _, target := range []string{first, second, w.store("damocles-2"), second} {
 		w.files(home, target, "--numbers=101,103").exits(3).says("export failure number: 1")
 	}
-	w.must(os.WriteFile(short, whole, 0o644))
+	mend()
 	r := w.files(home, first, "--numbers=101,103").exits(0)
 	for range 2 { // the second time there is nothing left to do
 		w.run(r.undoOf()...).exits(0)
-		after := without(manifestName, tree(t, w.stores()))
-		for rel, sum := range before {
-			if after[rel] != sum {
-				t.Errorf("%s is %q after the undoing, want %q", rel, after[rel], sum)
-			}
-		}
-		for _, dir := range []string{first, second} {
-			if left := without(manifestName, tree(t, dir)); len(left) > 0 {
-				t.Errorf("still in %s: %v", dir, left)
-			}
-		}
+		w.cameBack(before, first, second)
 		if got := w.get(home, "sector-index", "m-1000-n-103"); got != index {
 			t.Errorf("the index says %q, want %q", got, index)
 		}
@@ -148,12 +146,7 @@ func TestFilesRollbackOfWhatWasOnlyMeant(t *testing.T) {
 	w.must(os.WriteFile(journal, []byte(head+meant+run+`{"type":"change"`+noted), 0o600))
 	for range 2 {
 		w.run(r.undoOf()...).exits(0)
-		after := without(manifestName, tree(t, w.stores()))
-		for rel, sum := range before {
-			if after[rel] != sum {
-				t.Errorf("%s is %q after the undoing, want %q", rel, after[rel], sum)
-			}
-		}
+		w.cameBack(before)
 		if got := w.get(home, "sector-index", "m-1000-n-103"); got != index {
 			t.Errorf("the index says %q, want %q", got, index)
 		}
