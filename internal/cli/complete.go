@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -17,14 +19,10 @@ func Commands() *cobra.Command {
 // they do not know as all others do: as wrong usage, with a next step.
 func strictCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
-	for _, cmd := range root.Commands() {
-		if cmd.Name() != "completion" {
-			continue
-		}
-		onlyCommands(cmd)
-		for _, shell := range cmd.Commands() {
-			shell.Args = noArgs
-		}
+	cmd := builtIn(root, "completion")
+	onlyCommands(cmd)
+	for _, shell := range cmd.Commands() {
+		shell.Args = noArgs
 	}
 }
 
@@ -32,18 +30,19 @@ func strictCompletion(root *cobra.Command) {
 // help, and not answer with the help of the whole program.
 func strictHelp(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
-	for _, cmd := range root.Commands() {
-		if cmd.Name() != "help" {
-			continue
+	builtIn(root, "help").Args = func(_ *cobra.Command, args []string) error {
+		found, rest, err := root.Find(args)
+		if err == nil && len(rest) > 0 && found.HasSubCommands() {
+			err = noCommand(found, rest[0])
 		}
-		cmd.Args = func(_ *cobra.Command, args []string) error {
-			found, rest, err := root.Find(args)
-			if err == nil && len(rest) > 0 && found.HasSubCommands() {
-				err = noCommand(found, rest[0])
-			}
-			return err
-		}
+		return err
 	}
+}
+
+// builtIn is a command that cobra has just added.
+func builtIn(root *cobra.Command, name string) *cobra.Command {
+	cmds := root.Commands()
+	return cmds[slices.IndexFunc(cmds, func(c *cobra.Command) bool { return c.Name() == name })]
 }
 
 // What the shell is told. Nothing else is ever offered: to look up miners or
