@@ -2,4 +2,4 @@
 
 package cli
 
-const manySectors = 100_000
+const manySectors = 50_000

@@ -3,6 +3,6 @@
 // fills up, and peers that go away. What it leaves behind is looked at with the
 // libraries and options of lotus-miner and damocles themselves, not with ours.
 //
-// The tests named TestKill make DM_KILLS runs in all (6 without it); DM_SEED
-// repeats the moments of an earlier run, as far as the machine allows.
+// The tests named TestKill make DM_KILLS runs in all (without it, one each);
+// DM_SEED repeats the moments of an earlier run, as far as the machine allows.
 package killtest

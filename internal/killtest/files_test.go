@@ -347,10 +347,7 @@ func (w *filesWorld) back(said string) {
 func killedFiles(t *testing.T, s filesScenario) {
 	t.Parallel()
 	seed := seed()
-	runs := max(2, kills()*s.share/100)
-	if raced && !long() {
-		runs = 1
-	}
+	runs := max(1, kills()*s.share/100)
 	w := newFilesWorld(t, s, false)
 	took := start(t, nil, w.args()...).wait().exits(0).took
 	w.end()

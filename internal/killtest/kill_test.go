@@ -14,7 +14,7 @@ import (
 	"damocles-manager/internal/testkit"
 )
 
-const shortKills = 6
+const shortKills = 1
 
 // kills is how many runs there are in all.
 func kills() int {
@@ -145,10 +145,7 @@ func killed(t *testing.T, name string) {
 	s := scenarios[name]
 	sum := &tally{}
 	seed := seed()
-	runs := max(2, kills()*s.share/100)
-	if raced && !long() {
-		runs = 1
-	}
+	runs := max(1, kills()*s.share/100)
 	for n := range runs {
 		r := newKillRun(t, name, seed, uint64(n))
 		r.sum = sum
