@@ -165,13 +165,13 @@ func TestDocuments(t *testing.T) {
 		s.put("documents", "sector-index", key, value)
 	}
 	for _, key := range []string{"empty", "null"} {
-		if got, found, err := h.Value("sector-index", key); len(got) != 0 || !found || err != nil {
+		if got, found, err := h.Value(t.Context(), "sector-index", key); len(got) != 0 || !found || err != nil {
 			t.Errorf("%s: got %q, %v, %v", key, got, found, err)
 		}
 		apply("sector-index", key, []byte{}, []byte("x"))
 		want("sector-index", key, []byte("x"))
 	}
-	if _, _, err := h.Value("sector-index", "number"); err == nil || !strings.Contains(err.Error(), `"number"`) {
+	if _, _, err := h.Value(t.Context(), "sector-index", "number"); err == nil || !strings.Contains(err.Error(), `"number"`) {
 		t.Errorf("a value that is a number: got %v", err)
 	}
 	apply("sector-index", "m-1000-n-1", []byte("store"), nil)

@@ -108,7 +108,8 @@ func zeroHome(dir, store string, sectors int, commR post.Node) error {
 	if err := os.WriteFile(filepath.Join(dir, "sector-manager.cfg"), config, 0o600); err != nil {
 		return err
 	}
-	home, err := damocles.OpenHome(context.Background(), dir, damocles.Config{}, damocles.Options{Write: true, Create: true})
+	ctx := context.Background()
+	home, err := damocles.OpenHome(ctx, dir, damocles.Config{}, damocles.Options{Write: true, Create: true})
 	if err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func zeroHome(dir, store string, sectors int, commR post.Node) error {
 		if err != nil {
 			return err
 		}
-		changes, err := home.IndexChanges(state.ID, false, "store", "store")
+		changes, err := home.IndexChanges(ctx, state.ID, false, "store", "store")
 		if err != nil {
 			return err
 		}
@@ -136,7 +137,7 @@ func zeroHome(dir, store string, sectors int, commR post.Node) error {
 		states = append(states, damocles.Change{Store: damocles.CollectionOffline, Key: key, After: value})
 		index = append(index, changes...)
 	}
-	return errors.Join(home.Apply(context.Background(), append(states, index...)), home.Close())
+	return errors.Join(home.Apply(ctx, append(states, index...)), home.Close())
 }
 
 // windowFigures checks the first sector and prints what that took.

@@ -546,7 +546,7 @@ func stopsBesideWrite(t *testing.T, home *damocles.Home, fs durable.FS, hang, ha
 		t.Fatal(err)
 	}
 	key := damocles.StateKey(damocles.Offline, 1000, 100)
-	before, _, err := home.Get(damocles.Offline, 1000, 100)
+	before, _, err := home.Get(t.Context(), damocles.Offline, 1000, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

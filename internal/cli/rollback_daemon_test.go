@@ -17,7 +17,7 @@ func TestRollbackOfDaemon(t *testing.T) {
 	w := newWorld(t)
 	home := w.home("home")
 	state := func(h *damocles.Home) []byte {
-		raw, found, err := h.Get(damocles.Offline, 1000, 100)
+		raw, found, err := h.Get(t.Context(), damocles.Offline, 1000, 100)
 		if err != nil || !found {
 			t.Fatalf("sector 100: %t, %v", found, err)
 		}

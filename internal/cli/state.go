@@ -105,5 +105,5 @@ func (s *damoclesSide) stateIn(ctx context.Context, ws damocles.Workspace, id se
 	if s.daemon != nil {
 		return s.daemon.FindSector(ctx, ws, abi.SectorID(id))
 	}
-	return s.home.Get(ws, id.Miner, id.Number)
+	return s.home.Get(ctx, ws, id.Miner, id.Number)
 }

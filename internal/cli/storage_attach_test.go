@@ -124,7 +124,7 @@ func (w *world) checkIndex(home, kind string) {
 		}
 		id := abi.SectorID{Miner: abi.ActorID(s.Miner), Number: abi.SectorNumber(s.Number)}
 		for upgrade, want := range map[bool][2]string{false: {s.Sealed, s.Cache}, true: {s.Update, s.UpdateCache}} {
-			sealed, cache, found, err := at.Index(id, upgrade)
+			sealed, cache, found, err := at.Index(w.t.Context(), id, upgrade)
 			w.must(err)
 			if found != (want[0] != "") {
 				w.t.Errorf("sector %d, upgrade %t: found %t", s.Number, upgrade, found)

@@ -100,7 +100,7 @@ func (s *damoclesSide) index(ctx context.Context, id sector.ID, upgrade bool) (s
 	if s.daemon != nil {
 		return s.daemon.Index(ctx, abi.SectorID(id), upgrade)
 	}
-	return s.home.Index(abi.SectorID(id), upgrade)
+	return s.home.Index(ctx, abi.SectorID(id), upgrade)
 }
 
 // notFound looks at the other pair of files for the hint.

@@ -57,7 +57,7 @@ func runStorageList(ctx context.Context, a *app) (err error) {
 	if side.daemon != nil {
 		stores, err = daemonStores(ctx, side.daemon)
 	} else {
-		stores, err = a.listHomeStores(side)
+		stores, err = a.listHomeStores(ctx, side)
 	}
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func daemonStores(ctx context.Context, daemon *damocles.Client) ([]listedStore, 
 	return out, err
 }
 
-func (a *app) listHomeStores(side *damoclesSide) ([]listedStore, error) {
+func (a *app) listHomeStores(ctx context.Context, side *damoclesSide) ([]listedStore, error) {
 	stores, cfg, err := a.homeStores(side)
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (a *app) listHomeStores(side *damoclesSide) ([]listedStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	summary, err := side.home.Reserved()
+	summary, err := side.home.Reserved(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -233,7 +233,7 @@ func (w *world) state() string {
 
 func (w *world) stored(ws damocles.Workspace, number abi.SectorNumber) []byte {
 	w.t.Helper()
-	raw, _, err := w.home.Get(ws, 1000, number)
+	raw, _, err := w.home.Get(w.t.Context(), ws, 1000, number)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -66,11 +66,11 @@ func refusedImport(id sector.ID, err error) error {
 func (d *Daemon) put(ctx context.Context, ws damocles.Workspace, id sector.ID, value []byte, override bool) (added bool, err error) {
 	err = d.writer.do(ctx, func() ([]damocles.Change, error) {
 		added = false
-		before, exists, err := d.Home.Get(ws, id.Miner, id.Number)
+		before, exists, err := d.Home.Get(ctx, ws, id.Miner, id.Number)
 		if err != nil || exists && !override {
 			return nil, err
 		}
-		if err := d.checkOther(ws, id); err != nil {
+		if err := d.checkOther(ctx, ws, id); err != nil {
 			return nil, err
 		}
 		added = true
@@ -84,12 +84,12 @@ func (d *Daemon) put(ctx context.Context, ws damocles.Workspace, id sector.ID, v
 
 // checkOther refuses a sector that the other workspace has: whoever asks would be told
 // of one of the two only.
-func (d *Daemon) checkOther(ws damocles.Workspace, id sector.ID) error {
+func (d *Daemon) checkOther(ctx context.Context, ws damocles.Workspace, id sector.ID) error {
 	other, hint := damocles.Online, "finalize it first, with: damocles-manager util sealer sectors finalize"
 	if ws == damocles.Online {
 		other, hint = damocles.Offline, "restore it with Venus.RestoreSector, if it is to be online again"
 	}
-	_, exists, err := d.Home.Get(other, id.Miner, id.Number)
+	_, exists, err := d.Home.Get(ctx, other, id.Miner, id.Number)
 	if err != nil || !exists {
 		return err
 	}

@@ -86,7 +86,7 @@ func TestRemovalLooks(t *testing.T) {
 	if _, err := d.removeSector(t.Context(), id, nil); !errors.Is(err, errNoAnswer) || !strings.Contains(err.Error(), "is not removed: its files cannot be looked for") {
 		t.Errorf("a removal: %v", err)
 	}
-	if now, _, err := home.Get(damocles.Offline, id.Miner, id.Number); string(now) != string(raw) || err != nil {
+	if now, _, err := home.Get(t.Context(), damocles.Offline, id.Miner, id.Number); string(now) != string(raw) || err != nil {
 		t.Errorf("the record is %s, %v", now, err)
 	}
 	<-d.looks.places

@@ -89,7 +89,7 @@ func readKV(kv damocles.KV) (*damocles.SectorState, error) {
 	return damocles.DecodeState(kv.Value)
 }
 
-func (d *Daemon) findSector(_ context.Context, a *args) (any, error) {
+func (d *Daemon) findSector(ctx context.Context, a *args) (any, error) {
 	name, id := arg[string](a, 0, "core.SectorWorkerState"), a.sector(1)
 	if a.err != nil {
 		return nil, a.err
@@ -98,7 +98,7 @@ func (d *Daemon) findSector(_ context.Context, a *args) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.encoded(ws, id)
+	return d.encoded(ctx, ws, id)
 }
 
 func (d *Daemon) findSectorInAllStates(ctx context.Context, a *args) (any, error) {
@@ -106,7 +106,7 @@ func (d *Daemon) findSectorInAllStates(ctx context.Context, a *args) (any, error
 	if a.err != nil {
 		return nil, a.err
 	}
-	raw, err := d.inEither(id)
+	raw, err := d.inEither(ctx, id)
 	if !errors.Is(err, errNoKey) {
 		return raw, err
 	}
@@ -116,12 +116,12 @@ func (d *Daemon) findSectorInAllStates(ctx context.Context, a *args) (any, error
 		return nil, err
 	}
 	defer release()
-	return d.inEither(id)
+	return d.inEither(ctx, id)
 }
 
-func (d *Daemon) inEither(id sector.ID) (json.RawMessage, error) {
+func (d *Daemon) inEither(ctx context.Context, id sector.ID) (json.RawMessage, error) {
 	for _, ws := range []damocles.Workspace{damocles.Online, damocles.Offline} {
-		raw, err := d.encoded(ws, id)
+		raw, err := d.encoded(ctx, ws, id)
 		if err == nil || !errors.Is(err, errNoKey) {
 			return raw, err
 		}
@@ -129,8 +129,8 @@ func (d *Daemon) inEither(id sector.ID) (json.RawMessage, error) {
 	return nil, errNoKey
 }
 
-func (d *Daemon) encoded(ws damocles.Workspace, id sector.ID) (json.RawMessage, error) {
-	_, state, err := d.load(ws, id)
+func (d *Daemon) encoded(ctx context.Context, ws damocles.Workspace, id sector.ID) (json.RawMessage, error) {
+	_, state, err := d.load(ctx, ws, id)
 	if err != nil {
 		return nil, err
 	}
@@ -138,8 +138,8 @@ func (d *Daemon) encoded(ws damocles.Workspace, id sector.ID) (json.RawMessage, 
 }
 
 // load returns what is stored of a sector, and what that says.
-func (d *Daemon) load(ws damocles.Workspace, id sector.ID) ([]byte, *damocles.SectorState, error) {
-	raw, found, err := d.Home.Get(ws, id.Miner, id.Number)
+func (d *Daemon) load(ctx context.Context, ws damocles.Workspace, id sector.ID) ([]byte, *damocles.SectorState, error) {
+	raw, found, err := d.Home.Get(ctx, ws, id.Miner, id.Number)
 	if err == nil && !found {
 		err = errNoKey
 	}

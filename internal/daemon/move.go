@@ -27,7 +27,7 @@ func (d *Daemon) restoreSector(ctx context.Context, id sector.ID, a *args) (any,
 		return nil, a.err
 	}
 	err := d.writer.do(ctx, func() ([]damocles.Change, error) {
-		before, state, err := d.load(damocles.Offline, id)
+		before, state, err := d.load(ctx, damocles.Offline, id)
 		if err != nil {
 			return nil, fmt.Errorf("load from offline store: %w", err)
 		}
@@ -44,7 +44,7 @@ func (d *Daemon) restoreSector(ctx context.Context, id sector.ID, a *args) (any,
 		if err != nil {
 			return nil, err
 		}
-		return d.moved(id, damocles.Offline, before, after)
+		return d.moved(ctx, id, damocles.Offline, before, after)
 	})
 	if err != nil {
 		return nil, err
@@ -66,12 +66,12 @@ func unabort(state *damocles.SectorState) error {
 
 // moved writes the sector into the other workspace first: a stop between the two leaves
 // it in both, never in none. What such a stop has left there is no obstacle.
-func (d *Daemon) moved(id sector.ID, from damocles.Workspace, before, after []byte) ([]damocles.Change, error) {
+func (d *Daemon) moved(ctx context.Context, id sector.ID, from damocles.Workspace, before, after []byte) ([]damocles.Change, error) {
 	to := damocles.Offline
 	if from == damocles.Offline {
 		to = damocles.Online
 	}
-	there, exists, err := d.Home.Get(to, id.Miner, id.Number)
+	there, exists, err := d.Home.Get(ctx, to, id.Miner, id.Number)
 	if err != nil {
 		return nil, err
 	}
@@ -106,15 +106,15 @@ func (d *Daemon) finalizeSector(ctx context.Context, id sector.ID, _ *args) (any
 	if on == nil {
 		return nil, fmt.Errorf("sector %d for miner %s not found", abi.SectorID(id), miner)
 	}
-	err = d.writer.do(ctx, func() ([]damocles.Change, error) { return d.finalized(id, on) })
+	err = d.writer.do(ctx, func() ([]damocles.Change, error) { return d.finalized(ctx, id, on) })
 	if err != nil {
 		return nil, err
 	}
 	return serve.Void{}, nil
 }
 
-func (d *Daemon) finalized(id sector.ID, on *chain.Sector) ([]damocles.Change, error) {
-	before, exists, err := d.Home.Get(damocles.Online, id.Miner, id.Number)
+func (d *Daemon) finalized(ctx context.Context, id sector.ID, on *chain.Sector) ([]damocles.Change, error) {
+	before, exists, err := d.Home.Get(ctx, damocles.Online, id.Miner, id.Number)
 	if err != nil {
 		return nil, err
 	}
@@ -128,11 +128,14 @@ func (d *Daemon) finalized(id sector.ID, on *chain.Sector) ([]damocles.Change, e
 	if err := checkFinalized(after, on); err != nil {
 		return nil, fault.New("look at it with: damocles-manager util sealer sectors state", "sector %s is not finalized: %w", id, err)
 	}
-	changes, err := d.moved(id, damocles.Online, before, after)
+	changes, err := d.moved(ctx, id, damocles.Online, before, after)
 	if err != nil {
 		return nil, err
 	}
-	freed, err := d.released(id)
+	freed, err := d.released(ctx, id)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil { // as in the original, that holds nothing up
 		d.Log.Error("the room reserved for a finalized sector stays reserved", "sector", id, "error", err)
 	}
@@ -159,8 +162,8 @@ func checkFinalized(after []byte, on *chain.Sector) error {
 }
 
 // released takes what the sector has reserved out of the summary.
-func (d *Daemon) released(id sector.ID) ([]damocles.Change, error) {
-	before, err := d.Home.Reserved()
+func (d *Daemon) released(ctx context.Context, id sector.ID) ([]damocles.Change, error) {
+	before, err := d.Home.Reserved(ctx)
 	if err != nil || before == nil {
 		return nil, err
 	}
@@ -174,7 +177,7 @@ func (d *Daemon) released(id sector.ID) ([]damocles.Change, error) {
 func (d *Daemon) storeReleaseReserved(ctx context.Context, id sector.ID, _ *args) (any, error) {
 	done := false
 	err := d.writer.do(ctx, func() ([]damocles.Change, error) {
-		freed, err := d.released(id)
+		freed, err := d.released(ctx, id)
 		done = len(freed) > 0
 		return freed, err
 	})

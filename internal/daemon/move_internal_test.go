@@ -14,7 +14,7 @@ func TestMovedOrder(t *testing.T) {
 	w, home, _ := testWriter(t, durable.FS{})
 	d := &Daemon{Options: Options{Home: home}, writer: w}
 	for _, from := range []damocles.Workspace{damocles.Online, damocles.Offline} {
-		changes, err := d.moved(sector.ID{Miner: 1000, Number: 1}, from, []byte("before"), []byte("after"))
+		changes, err := d.moved(t.Context(), sector.ID{Miner: 1000, Number: 1}, from, []byte("before"), []byte("after"))
 		if err != nil || len(changes) != 2 {
 			t.Fatalf("%+v, %v", changes, err)
 		}

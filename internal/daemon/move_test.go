@@ -12,7 +12,7 @@ import (
 // reserve lets the home have room reserved for sectors.
 func (w *world) reserve(summary string) {
 	w.t.Helper()
-	before, err := w.home.Reserved()
+	before, err := w.home.Reserved(w.t.Context())
 	if err == nil {
 		err = w.home.Apply(w.t.Context(), []damocles.Change{{Store: damocles.CollectionCommon, Key: damocles.ReserveKey, Before: before, After: []byte(summary)}})
 	}
@@ -42,7 +42,7 @@ func TestFinalize(t *testing.T) {
 	if got, want := string(w.stored(damocles.Offline, 117)), strings.Replace(string(before), `"Finalized":false`, `"Finalized":true`, 1); got != want {
 		t.Errorf("offline is %s", got)
 	}
-	if left, err := w.home.Reserved(); err != nil || string(left) != `{"Stats":{"t01000_01":{"ReservedSize":3,"Reserved":{"s-t01000-9":{"By":"s-t01000-9","Size":3,"At":8}}}}}` {
+	if left, err := w.home.Reserved(t.Context()); err != nil || string(left) != `{"Stats":{"t01000_01":{"ReservedSize":3,"Reserved":{"s-t01000-9":{"By":"s-t01000-9","Size":3,"At":8}}}}}` {
 		t.Errorf("reserved is %s, %v", left, err)
 	}
 	w.is("true", "StoreReleaseReserved", sid(9))

@@ -107,7 +107,7 @@ func (c *checking) one(ctx context.Context, s extendedSector) error {
 		return fmt.Errorf("get sector size: %w", err)
 	}
 	upgrade := s.SectorKey != nil
-	at, err := c.privateInfo(id, upgrade)
+	at, err := c.privateInfo(ctx, id, upgrade)
 	if err != nil {
 		return fmt.Errorf("get private info: %w", err)
 	}
@@ -124,7 +124,7 @@ func (c *checking) one(ctx context.Context, s extendedSector) error {
 			return fmt.Errorf("sector %s is not on chain", id)
 		}
 		if sealed = on.SealedCID; c.stateCheck {
-			if err := c.agrees(id, on, upgrade); err != nil {
+			if err := c.agrees(ctx, id, on, upgrade); err != nil {
 				return err
 			}
 		}
@@ -151,8 +151,8 @@ func (c *checking) stat(at private, size abi.SectorSize) error {
 }
 
 // agrees holds the record against the chain, and crashes at none that lacks something.
-func (c *checking) agrees(id sector.ID, on *chain.Sector, upgrade bool) error {
-	_, s, err := c.load(damocles.Offline, id)
+func (c *checking) agrees(ctx context.Context, id sector.ID, on *chain.Sector, upgrade bool) error {
+	_, s, err := c.load(ctx, damocles.Offline, id)
 	switch {
 	case err != nil:
 		return fmt.Errorf("not exist in Offline, maybe in Online: %w", err)

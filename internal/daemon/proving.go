@@ -16,7 +16,7 @@ import (
 // accesses are the names of the stores that have a sector's two halves.
 type accesses struct{ SealedFile, CacheDir string }
 
-func (d *Daemon) sectorIndexerFind(_ context.Context, a *args) (any, error) {
+func (d *Daemon) sectorIndexerFind(ctx context.Context, a *args) (any, error) {
 	kind, id := arg[string](a, 0, "core.SectorIndexType"), a.sector(1)
 	if a.err != nil {
 		return nil, a.err
@@ -25,7 +25,7 @@ func (d *Daemon) sectorIndexerFind(_ context.Context, a *args) (any, error) {
 	if kind != normal && kind != upgrade {
 		return nil, fmt.Errorf("sector indexer of type %s is not supported", kind)
 	}
-	sealed, cache, found, err := d.Home.Index(abi.SectorID(id), kind == upgrade)
+	sealed, cache, found, err := d.Home.Index(ctx, abi.SectorID(id), kind == upgrade)
 	if err != nil {
 		return nil, fmt.Errorf("find in indexer of type %s: %w", kind, err)
 	}
@@ -63,7 +63,7 @@ func (d *Daemon) provingSectorInfo(ctx context.Context, a *args) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("get sector info: %w", err)
 	}
-	p, err := d.privateInfo(id, on.SectorKeyCID != nil)
+	p, err := d.privateInfo(ctx, id, on.SectorKeyCID != nil)
 	if err != nil {
 		return nil, fmt.Errorf("get private sector info: %w", err)
 	}
@@ -73,8 +73,8 @@ func (d *Daemon) provingSectorInfo(ctx context.Context, a *args) (any, error) {
 	}{raw, p}, nil
 }
 
-func (d *Daemon) privateInfo(id sector.ID, upgrade bool) (private, error) {
-	p, err := d.whereIs(id, upgrade)
+func (d *Daemon) privateInfo(ctx context.Context, id sector.ID, upgrade bool) (private, error) {
+	p, err := d.whereIs(ctx, id, upgrade)
 	if err != nil {
 		return private{}, fmt.Errorf("get private info: get location for %s: %w", id, err)
 	}
@@ -88,8 +88,8 @@ func kinds(upgrade bool) (replica, cache sector.FileKind) {
 	return sector.Sealed, sector.Cache
 }
 
-func (d *Daemon) whereIs(id sector.ID, upgrade bool) (private, error) {
-	at, found, err := d.index(id, upgrade)
+func (d *Daemon) whereIs(ctx context.Context, id sector.ID, upgrade bool) (private, error) {
+	at, found, err := d.index(ctx, id, upgrade)
 	if err != nil {
 		return private{}, fmt.Errorf("find objstore instance: %w", err)
 	}
@@ -114,8 +114,8 @@ func (d *Daemon) whereIs(id sector.ID, upgrade bool) (private, error) {
 	}, nil
 }
 
-func (d *Daemon) index(id sector.ID, upgrade bool) (accesses, bool, error) {
-	sealed, cache, found, err := d.Home.Index(abi.SectorID(id), upgrade)
+func (d *Daemon) index(ctx context.Context, id sector.ID, upgrade bool) (accesses, bool, error) {
+	sealed, cache, found, err := d.Home.Index(ctx, abi.SectorID(id), upgrade)
 	return accesses{sealed, cache}, found, err
 }
 

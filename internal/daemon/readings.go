@@ -35,9 +35,9 @@ func (d *Daemon) rooms(ctx context.Context) ([]StoreRoom, error) {
 
 // Health answers whether the home can be read, in the form of the original.
 func Health(home *damocles.Home) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		if _, _, err := home.Value(damocles.CollectionMeta, "healthcheck"); err != nil {
+		if _, _, err := home.Value(r.Context(), damocles.CollectionMeta, "healthcheck"); err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = w.Write([]byte(`{"status":"Service Unavailable","errors":{"database":"it cannot be read"}}` + "\n"))
 			return

@@ -28,7 +28,7 @@ type Quarantine interface {
 // than the original it does so only where the chain says that the sector is gone, and
 // it deletes nothing. A call that was interrupted is finished by the same call.
 func (d *Daemon) removeSector(ctx context.Context, id sector.ID, _ *args) (any, error) {
-	raw, state, err := d.load(damocles.Offline, id)
+	raw, state, err := d.load(ctx, damocles.Offline, id)
 	if err != nil {
 		return nil, fmt.Errorf("load sector state: %w", err)
 	}
@@ -45,14 +45,14 @@ func (d *Daemon) removeSector(ctx context.Context, id sector.ID, _ *args) (any, 
 }
 
 func (d *Daemon) remove(ctx context.Context, id sector.ID, raw []byte, state *damocles.SectorState) error {
-	if _, online, err := d.Home.Get(damocles.Online, id.Miner, id.Number); err != nil || online {
+	if _, online, err := d.Home.Get(ctx, damocles.Online, id.Miner, id.Number); err != nil || online {
 		return errors.Join(err, notRemoved(online, id, "", "it is online, too"))
 	}
 	why, err := d.gone(ctx, id, state)
 	if err != nil {
 		return err
 	}
-	files, err := look(ctx, d.looks, func() ([]File, error) { return d.filesOf(id, neverOnChain(state)) })
+	files, err := look(ctx, d.looks, func() ([]File, error) { return d.filesOf(ctx, id, neverOnChain(state)) })
 	if errors.Is(err, errNoAnswer) {
 		err = notRemoved(true, id, "look whether the disks of its stores are mounted and answer", "its files cannot be looked for: %w", err)
 	}

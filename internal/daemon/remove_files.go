@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -12,8 +13,8 @@ import (
 
 // filesOf are the files that a sector has in the stores which the index names for it,
 // of every kind. A sector that is in no store may only be one that was never sealed.
-func (d *Daemon) filesOf(id sector.ID, neverSealed bool) ([]File, error) {
-	stores, err := d.storesOf(id)
+func (d *Daemon) filesOf(ctx context.Context, id sector.ID, neverSealed bool) ([]File, error) {
+	stores, err := d.storesOf(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -41,10 +42,10 @@ func (d *Daemon) filesOf(id sector.ID, neverSealed bool) ([]File, error) {
 // storesOf are the stores of a sector's replicas and cache directories, each of which
 // has to be there: one that is not mounted has no files to show, and would have them
 // again later.
-func (d *Daemon) storesOf(id sector.ID) ([]migrate.HomeStore, error) {
+func (d *Daemon) storesOf(ctx context.Context, id sector.ID) ([]migrate.HomeStore, error) {
 	var out []migrate.HomeStore
 	for _, upgrade := range []bool{false, true} {
-		at, found, err := d.index(id, upgrade)
+		at, found, err := d.index(ctx, id, upgrade)
 		if err != nil {
 			return nil, err
 		}

@@ -226,7 +226,7 @@ func (w *world) apply(changes ...damocles.Change) {
 
 func (w *world) setIndex(number int, name string) {
 	w.t.Helper()
-	changes, err := w.home.IndexChanges(abi.SectorID(sid(number)), false, name, name)
+	changes, err := w.home.IndexChanges(w.t.Context(), abi.SectorID(sid(number)), false, name, name)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func TestRollback(t *testing.T) {
 	if after := strings.Replace(w.records(), "sector-states-offline/m-1000-n-5 "+byTheOriginal+"\n", "", 1); after != before {
 		t.Errorf("the home is not as before:\n%s\nwas\n%s", after, before)
 	}
-	if left, err := w.home.Reserved(); err != nil || string(left) != summary {
+	if left, err := w.home.Reserved(t.Context()); err != nil || string(left) != summary {
 		t.Errorf("reserved is %s, %v", left, err)
 	}
 }

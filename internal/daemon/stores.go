@@ -15,7 +15,7 @@ func (d *Daemon) storeList(ctx context.Context, _ *args) (any, error) { return d
 
 // answering are the stores whose disks answer.
 func (d *Daemon) answering(ctx context.Context) ([]damocles.StoreInfo, error) {
-	summary, err := d.Home.Reserved()
+	summary, err := d.Home.Reserved(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -82,7 +82,7 @@ func TestOneBadWrite(t *testing.T) {
 		func() ([]damocles.Change, error) { return nil, errors.New("refused") })
 	errs := together(t, w, plans)
 	for i := range 50 {
-		if value, _, err := home.Value(damocles.CollectionCommon, fmt.Sprint("k", i)); errs[i] != nil || err != nil || string(value) != "v" {
+		if value, _, err := home.Value(t.Context(), damocles.CollectionCommon, fmt.Sprint("k", i)); errs[i] != nil || err != nil || string(value) != "v" {
 			t.Errorf("write %d: %v, and it holds %q, %v", i, errs[i], value, err)
 		}
 	}
@@ -98,7 +98,7 @@ func TestWritesOfOneKey(t *testing.T) {
 	var plans []func() ([]damocles.Change, error)
 	for range n {
 		plans = append(plans, func() ([]damocles.Change, error) {
-			now, _, err := home.Value(damocles.CollectionCommon, "count")
+			now, _, err := home.Value(t.Context(), damocles.CollectionCommon, "count")
 			return []damocles.Change{{Store: damocles.CollectionCommon, Key: "count", Before: now, After: append(now[:len(now):len(now)], '|')}}, err
 		})
 	}
@@ -107,7 +107,7 @@ func TestWritesOfOneKey(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if value, _, err := home.Value(damocles.CollectionCommon, "count"); err != nil || len(value) != n {
+	if value, _, err := home.Value(t.Context(), damocles.CollectionCommon, "count"); err != nil || len(value) != n {
 		t.Errorf("%d of %d writes are there (%v)", len(value), n, err)
 	}
 }
@@ -156,7 +156,7 @@ func TestLedgerFails(t *testing.T) {
 		t.Errorf("what replaces nothing needs no journal: %v", err)
 	}
 	fail = false
-	if value, _, _ := home.Value(damocles.CollectionCommon, "k"); string(value) != "2" {
+	if value, _, _ := home.Value(t.Context(), damocles.CollectionCommon, "k"); string(value) != "2" {
 		t.Errorf("it holds %s", value)
 	}
 	if err := w.do(t.Context(), put("k", "2", "4")); err != nil {

@@ -23,7 +23,7 @@ func apply(t *testing.T, h *Home, changes ...Change) {
 
 func wantValue(t *testing.T, h *Home, store, key string, want []byte) {
 	t.Helper()
-	got, found, err := h.Value(store, key)
+	got, found, err := h.Value(t.Context(), store, key)
 	if err != nil || found != (want != nil) || !bytes.Equal(got, want) {
 		t.Errorf("%s %s: got %q, %v, %v, want %q", store, key, got, found, err, want)
 	}
@@ -33,7 +33,7 @@ func TestApply(t *testing.T) {
 	home := copyHome(t)
 	h := openHome(t, home, Options{Write: true})
 	key := StateKey(Offline, 1000, 100)
-	before, _, err := h.Get(Offline, 1000, 100)
+	before, _, err := h.Get(t.Context(), Offline, 1000, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestApply(t *testing.T) {
 		wantValue(t, h, CollectionOffline, StateKey(Offline, 1000, 101), nil)
 		wantValue(t, h, CollectionIndex, "m-1000-n-100", []byte("elsewhere"))
 		wantValue(t, h, CollectionCommon, "made", []byte{})
-		if n, found, err := h.LastNumber(1000); n != 123 || !found || err != nil {
+		if n, found, err := h.LastNumber(t.Context(), 1000); n != 123 || !found || err != nil {
 			t.Errorf("last number: got %d, %v, %v", n, found, err)
 		}
 	}
@@ -219,7 +219,7 @@ func TestIndex(t *testing.T) {
 	id := func(n abi.SectorNumber) abi.SectorID { return abi.SectorID{Miner: 1000, Number: n} }
 	want := func(id abi.SectorID, upgrade bool, want ...any) {
 		t.Helper()
-		sealed, cache, found, err := h.Index(id, upgrade)
+		sealed, cache, found, err := h.Index(t.Context(), id, upgrade)
 		if got := []any{sealed, cache, found}; err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%v %v: got %v, %v, want %v", id, upgrade, got, err, want)
 		}
@@ -231,7 +231,7 @@ func TestIndex(t *testing.T) {
 
 	change := func(id abi.SectorID, upgrade bool, sealed, cache string) []Change {
 		t.Helper()
-		changes, err := h.IndexChanges(id, upgrade, sealed, cache)
+		changes, err := h.IndexChanges(t.Context(), id, upgrade, sealed, cache)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -261,7 +261,7 @@ func TestIndex(t *testing.T) {
 func TestLastNumberDamaged(t *testing.T) {
 	h := openHome(t, copyHome(t), Options{Write: true})
 	apply(t, h, Change{CollectionMeta, NumberKey(1000), nil, []byte{0x80}})
-	if _, _, err := h.LastNumber(1000); err == nil || !strings.Contains(err.Error(), NumberKey(1000)) {
+	if _, _, err := h.LastNumber(t.Context(), 1000); err == nil || !strings.Contains(err.Error(), NumberKey(1000)) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 // sector in either workspace, or the last one that its allocator gave out. It
 // reads keys only. False where it knows none.
 func (h *Home) HighestNumber(ctx context.Context, miner abi.ActorID) (highest uint64, known bool, err error) {
-	highest, known, err = h.LastNumber(miner)
+	highest, known, err = h.LastNumber(ctx, miner)
 	for _, ws := range []Workspace{Online, Offline} {
 		if err == nil {
 			err = h.EachNumber(ctx, ws, &miner, func(n abi.SectorNumber) { highest, known = max(highest, uint64(n)), true })

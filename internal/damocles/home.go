@@ -140,16 +140,16 @@ func (h *Home) usable(collection string) error {
 }
 
 // Get returns the state of a sector in the workspace; false where it has none.
-func (h *Home) Get(ws Workspace, miner abi.ActorID, number abi.SectorNumber) ([]byte, bool, error) {
-	return h.Value(ws.Collection(), StateKey(ws, miner, number))
+func (h *Home) Get(ctx context.Context, ws Workspace, miner abi.ActorID, number abi.SectorNumber) ([]byte, bool, error) {
+	return h.Value(ctx, ws.Collection(), StateKey(ws, miner, number))
 }
 
 // Value returns what a collection holds under a key; false where nothing.
-func (h *Home) Value(collection, key string) (value []byte, found bool, err error) {
+func (h *Home) Value(ctx context.Context, collection, key string) (value []byte, found bool, err error) {
 	if err := h.usable(collection); err != nil {
 		return nil, false, err
 	}
-	err = h.engine.find(context.Background(), collection, []string{key}, func(_ string, v []byte) {
+	err = h.engine.find(ctx, collection, []string{key}, func(_ string, v []byte) {
 		value, found = append([]byte{}, v...), v != nil
 	})
 	if err != nil {

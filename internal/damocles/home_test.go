@@ -95,14 +95,14 @@ func TestReadHome(t *testing.T) {
 	}
 	for _, number := range []abi.SectorNumber{106, 114} { // one in the value log, one in the tables
 		want := fixture(t, number.String())
-		if got, found, err := h.Get(Offline, 1000, number); !found || err != nil || string(got) != string(want) {
+		if got, found, err := h.Get(t.Context(), Offline, 1000, number); !found || err != nil || string(got) != string(want) {
 			t.Errorf("get %d: got %s, %v, %v", number, got, found, err)
 		}
 	}
-	if _, found, err := h.Get(Online, 1000, 100); found || err != nil {
+	if _, found, err := h.Get(t.Context(), Online, 1000, 100); found || err != nil {
 		t.Errorf("get what is offline from online: got %v, %v", found, err)
 	}
-	if _, found, err := h.LastNumber(1000); found || err != nil {
+	if _, found, err := h.LastNumber(t.Context(), 1000); found || err != nil {
 		t.Errorf("last number: got %v, %v", found, err)
 	}
 	if err := h.Apply(context.Background(), newStates(1, 1)); err == nil {
@@ -112,7 +112,7 @@ func TestReadHome(t *testing.T) {
 	if got := files(t, dir); !reflect.DeepEqual(got, before) {
 		t.Errorf("reading changed the home: got %v, want %v", got, before)
 	}
-	if _, _, err := h.Get(Offline, 1000, 100); !errors.Is(err, fs.ErrClosed) {
+	if _, _, err := h.Get(t.Context(), Offline, 1000, 100); !errors.Is(err, fs.ErrClosed) {
 		t.Errorf("after Close: got %v", err)
 	}
 }
@@ -192,7 +192,7 @@ func TestHomeEmpty(t *testing.T) {
 	if got := append(numbers(t, h, Online, nil), numbers(t, h, Offline, nil)...); got != nil {
 		t.Errorf("got %v", got)
 	}
-	if _, _, found, err := h.Index(abi.SectorID{Miner: 1000, Number: 1}, false); found || err != nil {
+	if _, _, found, err := h.Index(t.Context(), abi.SectorID{Miner: 1000, Number: 1}, false); found || err != nil {
 		t.Errorf("index: got %v, %v", found, err)
 	}
 	closeHome(t, h)

@@ -2,6 +2,7 @@ package damocles
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -13,14 +14,14 @@ import (
 // directory, or for its update files with upgrade. It reads as damocles does:
 // no entry for the cache means the store of the replica, and a cache entry
 // alone does not count as found.
-func (h *Home) Index(id abi.SectorID, upgrade bool) (sealed, cache string, found bool, err error) {
+func (h *Home) Index(ctx context.Context, id abi.SectorID, upgrade bool) (sealed, cache string, found bool, err error) {
 	sealedKey, cacheKey := IndexKeys(id.Miner, id.Number, upgrade)
-	value, found, err := h.Value(CollectionIndex, sealedKey)
+	value, found, err := h.Value(ctx, CollectionIndex, sealedKey)
 	if err != nil || !found {
 		return "", "", false, err
 	}
 	sealed = string(value)
-	value, _, err = h.Value(CollectionIndex, cacheKey)
+	value, _, err = h.Value(ctx, CollectionIndex, cacheKey)
 	if err != nil {
 		return "", "", false, err
 	}
@@ -33,11 +34,11 @@ func (h *Home) Index(id abi.SectorID, upgrade bool) (sealed, cache string, found
 // IndexChanges returns what Apply has to write so that the index names these
 // stores, values before included. An empty name removes the entry. What stands
 // there already makes no change.
-func (h *Home) IndexChanges(id abi.SectorID, upgrade bool, sealed, cache string) ([]Change, error) {
+func (h *Home) IndexChanges(ctx context.Context, id abi.SectorID, upgrade bool, sealed, cache string) ([]Change, error) {
 	sealedKey, cacheKey := IndexKeys(id.Miner, id.Number, upgrade)
 	var changes []Change
 	for _, entry := range []struct{ key, store string }{{sealedKey, sealed}, {cacheKey, cache}} {
-		before, found, err := h.Value(CollectionIndex, entry.key)
+		before, found, err := h.Value(ctx, CollectionIndex, entry.key)
 		if err != nil {
 			return nil, err
 		}
@@ -55,8 +56,8 @@ func (h *Home) IndexChanges(id abi.SectorID, upgrade bool, sealed, cache string)
 
 // LastNumber returns the last sector number that damocles gave out for the
 // miner, as its allocator stores it; false where it has none.
-func (h *Home) LastNumber(miner abi.ActorID) (uint64, bool, error) {
-	value, found, err := h.Value(CollectionMeta, NumberKey(miner))
+func (h *Home) LastNumber(ctx context.Context, miner abi.ActorID) (uint64, bool, error) {
+	value, found, err := h.Value(ctx, CollectionMeta, NumberKey(miner))
 	if err != nil || !found {
 		return 0, false, err
 	}

@@ -171,6 +171,26 @@ func TestMongoCancelledInPortion(t *testing.T) {
 	}
 }
 
+// Whoever waits for a record of a server that does not answer can give up.
+func TestMongoGetCancelled(t *testing.T) {
+	m := testkit.NewMongo(t, false)
+	h := openMongoHome(t, m)
+	ctx, cancel := context.WithCancel(t.Context())
+	answer := make(chan struct{})
+	defer close(answer)
+	m.Answer(func(c testkit.MongoCommand) bson.D {
+		if c.Name == "find" {
+			cancel()
+			<-answer
+		}
+		return nil
+	})
+	start := time.Now()
+	if _, _, err := h.Get(ctx, Online, 1000, 1); !errors.Is(err, context.Canceled) || time.Since(start) > 5*time.Second {
+		t.Errorf("after %v: got %v", time.Since(start), err)
+	}
+}
+
 // What is not the primary may be old. The driver takes it where the DSN says so.
 func TestMongoSecondary(t *testing.T) {
 	m := testkit.NewMongo(t, true)
@@ -449,7 +469,7 @@ func TestMongoLies(t *testing.T) {
 		if err := h.Scan(t.Context(), CollectionCommon, prefix, func(string, []byte) error { return nil }); err == nil {
 			t.Errorf("%s: a walk believed it", name)
 		}
-		if _, found, err := h.Value(CollectionCommon, "a"); err == nil && found {
+		if _, found, err := h.Value(t.Context(), CollectionCommon, "a"); err == nil && found {
 			t.Errorf("%s: a look believed it", name)
 		}
 		if err := h.Apply(t.Context(), addCommon("a")); err == nil {

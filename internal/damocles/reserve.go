@@ -1,6 +1,7 @@
 package damocles
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,11 +14,11 @@ import (
 const ReserveKey = "objstore/StoreReserveSummary"
 
 // Reserved returns the summary under ReserveKey, nil where there is none.
-func (h *Home) Reserved() ([]byte, error) {
+func (h *Home) Reserved(ctx context.Context) ([]byte, error) {
 	if e, ok := h.engine.(sparse); ok && !h.closed.Load() && e.missing(CollectionCommon) {
 		return nil, nil
 	}
-	value, _, err := h.Value(CollectionCommon, ReserveKey)
+	value, _, err := h.Value(ctx, CollectionCommon, ReserveKey)
 	return value, err
 }
 

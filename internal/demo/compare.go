@@ -92,7 +92,7 @@ func (s *story) nextOfHome(ctx context.Context) (_ abi.SectorNumber, err error) 
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, home.Close()) }()
-	last, _, err := home.LastNumber(miner)
+	last, _, err := home.LastNumber(ctx, miner)
 	return abi.SectorNumber(last) + 1, err
 }
 

@@ -134,12 +134,12 @@ func (a *Attach) replica(ctx context.Context, p pair, id sector.ID) (*Step, erro
 		return s.fail("its directory in "+p.cache.String()+" is not in this store",
 			"where it is in another store, attach both with --allow-splitted"), nil
 	case errors.Is(err, fs.ErrNotExist):
-		return s, a.enter(claim{pair: p, id: id, check: check, replica: true}, s)
+		return s, a.enter(ctx, claim{pair: p, id: id, check: check, replica: true}, s)
 	case err != nil:
 		return s.wrongFile(err), nil
 	}
 	s.State += "+" + p.cache.String()
-	return s, a.enter(claim{pair: p, id: id, check: check, replica: true, cache: true}, s)
+	return s, a.enter(ctx, claim{pair: p, id: id, check: check, replica: true, cache: true}, s)
 }
 
 // cacheAlone plans a sector of which only the cache directory is here.
@@ -155,7 +155,7 @@ func (a *Attach) cacheAlone(ctx context.Context, p pair, id sector.ID) (*Step, e
 	if err := check.Cache(a.Store, p.cache, id); err != nil {
 		return s.wrongFile(err), nil
 	}
-	return s, a.enter(claim{pair: p, id: id, check: check, cache: true}, s)
+	return s, a.enter(ctx, claim{pair: p, id: id, check: check, cache: true}, s)
 }
 
 func (s *Step) wrongFile(err error) *Step {

@@ -3,6 +3,7 @@ package migrate
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,13 +24,13 @@ type claim struct {
 
 // enter makes the step's changes of the index. What another store holds, by the
 // index and in truth, is left alone, each of the two files on its own.
-func (a *Attach) enter(c claim, s *Step) error {
+func (a *Attach) enter(ctx context.Context, c claim, s *Step) error {
 	replicaKey, cacheKey := damocles.IndexKeys(c.id.Miner, c.id.Number, c.upgrade)
-	replica, _, err := a.Home.home.Value(damocles.CollectionIndex, replicaKey)
+	replica, _, err := a.Home.home.Value(ctx, damocles.CollectionIndex, replicaKey)
 	if err != nil {
 		return err
 	}
-	cache, _, err := a.Home.home.Value(damocles.CollectionIndex, cacheKey)
+	cache, _, err := a.Home.home.Value(ctx, damocles.CollectionIndex, cacheKey)
 	if err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (a *Attach) enter(c claim, s *Step) error {
 	if c.replica && c.cache && !kept && cacheKept {
 		s.note("cache-elsewhere", fmt.Sprintf("its cache directory stays in the index as in store %q, which holds it, too", cacheAt))
 	}
-	if !c.replica && replica == nil && !a.upgraded(c) {
+	if !c.replica && replica == nil && !a.upgraded(ctx, c) {
 		s.note("replica-unknown", "its replica is in no store of the index: attach the store that has it with --allow-splitted")
 	}
 	return nil
@@ -121,7 +122,7 @@ func fileThere(check store.Check, at store.Store, kind sector.FileKind, id secto
 
 // upgraded says whether the sector is proven from its update files, so that its
 // first replica is not missed.
-func (a *Attach) upgraded(c claim) bool {
+func (a *Attach) upgraded(ctx context.Context, c claim) bool {
 	if c.upgrade {
 		return false
 	}
@@ -129,6 +130,6 @@ func (a *Attach) upgraded(c claim) bool {
 		return true
 	}
 	key, _ := damocles.IndexKeys(c.id.Miner, c.id.Number, true)
-	_, found, err := a.Home.home.Value(damocles.CollectionIndex, key)
+	_, found, err := a.Home.home.Value(ctx, damocles.CollectionIndex, key)
 	return err == nil && found
 }

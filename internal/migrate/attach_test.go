@@ -52,7 +52,7 @@ func (w *attachWorld) index(t *testing.T) (entries []damocles.Change) {
 	for number := range 32 {
 		for _, prefix := range []string{"", "cache/", "sector-upgrade/", "sector-upgrade/cache/"} {
 			key := fmt.Sprintf("%sm-1000-n-%d", prefix, number)
-			value, found, err := w.home.Value(damocles.CollectionIndex, key)
+			value, found, err := w.home.Value(t.Context(), damocles.CollectionIndex, key)
 			if err != nil {
 				t.Fatal(err)
 			}

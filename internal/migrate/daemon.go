@@ -245,4 +245,4 @@ func (d Finalizing) finalize(ctx context.Context, s *Step) error {
 }
 
 // Released has nothing to do: damocles gives the room back itself.
-func (Finalizing) Released([]sector.ID) (*Change, error) { return nil, nil }
+func (Finalizing) Released(context.Context, []sector.ID) (*Change, error) { return nil, nil }

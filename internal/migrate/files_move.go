@@ -23,8 +23,8 @@ const filesStore = "files"
 const FilesCommand = "export-files"
 
 // Locate reads the index.
-func (h *Home) Locate(_ context.Context, id sector.ID, upgrade bool) (replica, cache string, found bool, err error) {
-	return h.home.Index(abi.SectorID(id), upgrade)
+func (h *Home) Locate(ctx context.Context, id sector.ID, upgrade bool) (replica, cache string, found bool, err error) {
+	return h.home.Index(ctx, abi.SectorID(id), upgrade)
 }
 
 // FilesMove keeps a home's book of a move of files: a journal of what is moved
@@ -66,7 +66,7 @@ func (m *FilesMove) Known(ctx context.Context, sectors []SectorFiles) error {
 	var changes []Change
 	for _, s := range sectors {
 		for _, upgrade := range []bool{false, true} {
-			more, err := m.entry(s, upgrade)
+			more, err := m.entry(ctx, s, upgrade)
 			if err != nil {
 				return err
 			}
@@ -79,7 +79,7 @@ func (m *FilesMove) Known(ctx context.Context, sectors []SectorFiles) error {
 	return m.home.apply(ctx, changes)
 }
 
-func (m *FilesMove) entry(s SectorFiles, upgrade bool) ([]Change, error) {
+func (m *FilesMove) entry(ctx context.Context, s SectorFiles, upgrade bool) ([]Change, error) {
 	replica := sector.Sealed
 	if upgrade {
 		replica = sector.Update
@@ -87,7 +87,7 @@ func (m *FilesMove) entry(s SectorFiles, upgrade bool) ([]Change, error) {
 	if !s.has(replica) {
 		return nil, nil
 	}
-	found, err := m.home.home.IndexChanges(abi.SectorID(s.ID), upgrade, m.target.Name, m.target.Name)
+	found, err := m.home.home.IndexChanges(ctx, abi.SectorID(s.ID), upgrade, m.target.Name, m.target.Name)
 	if err != nil {
 		return nil, fmt.Errorf("read the index for %s: %w", s.ID, err)
 	}

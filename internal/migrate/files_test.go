@@ -210,7 +210,7 @@ func TestFilesNotInTheIndex(t *testing.T) {
 func TestFilesInTwoStores(t *testing.T) {
 	w := newFilesWorld(t)
 	id := sector.ID{Miner: 1000, Number: 103}
-	changes, err := w.home.home.IndexChanges(abi.SectorID(id), false, "", "")
+	changes, err := w.home.home.IndexChanges(t.Context(), abi.SectorID(id), false, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -261,7 +261,7 @@ func (u *FilesUndo) Known(ctx context.Context, sectors []MovedSector) error {
 	var changes []Change
 	for _, s := range sectors {
 		for _, o := range s.Objects {
-			c, err := u.entry(s.ID, o)
+			c, err := u.entry(ctx, s.ID, o)
 			if err != nil {
 				return err
 			}

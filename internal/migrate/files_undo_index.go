@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,7 +14,7 @@ import (
 
 // entry is the change that makes the index true again for an object that has
 // arrived; nil where there is none.
-func (u *FilesUndo) entry(id sector.ID, o MovedObject) (*Change, error) {
+func (u *FilesUndo) entry(ctx context.Context, id sector.ID, o MovedObject) (*Change, error) {
 	replica, cache := damocles.IndexKeys(id.Miner, id.Number, o.Kind == sector.Update || o.Kind == sector.UpdateCache)
 	key := replica
 	if o.Kind.IsDir() {
@@ -23,7 +24,7 @@ func (u *FilesUndo) entry(id sector.ID, o MovedObject) (*Change, error) {
 	if len(entries) == 0 || o.Kind == sector.Unsealed {
 		return nil, nil
 	}
-	have, _, err := u.home.home.Value(damocles.CollectionIndex, key)
+	have, _, err := u.home.home.Value(ctx, damocles.CollectionIndex, key)
 	if err != nil {
 		return nil, fmt.Errorf("read the index for %s: %w", id, err)
 	}

@@ -17,7 +17,7 @@ type FinalizeTarget interface {
 	// Released returns the change that gives back the room which damocles has
 	// reserved in its stores for the sectors; nil where there is none, or where
 	// damocles sees to that itself.
-	Released(ids []sector.ID) (*Change, error)
+	Released(ctx context.Context, ids []sector.ID) (*Change, error)
 }
 
 // Finalize moves sectors of a damocles from online to offline, as finished, by
@@ -45,7 +45,7 @@ func (f *Finalize) Run(ctx context.Context, ids []sector.ID) (*Report, error) {
 		report.add(s)
 		f.Observe(s.event())
 	}
-	release, err := f.release()
+	release, err := f.release(ctx)
 	if err == nil {
 		err = f.Plan.Changes("reserved room", release)
 	}
@@ -66,7 +66,7 @@ func (f *Finalize) one(ctx context.Context, id sector.ID) (*Step, error) {
 		return nil, err
 	}
 	if s.Action == Write || s.Action == Unchanged {
-		f.releases(s)
+		f.releases(ctx, s)
 	}
 	if err := f.Plan.Step(s); err != nil {
 		return nil, err
@@ -84,16 +84,16 @@ func (f *Finalize) one(ctx context.Context, id sector.ID) (*Step, error) {
 // releases notes that the sector's room is to be given back at the end, also
 // that of one which an interrupted run has finalized. What is reserved being
 // unreadable holds nothing up.
-func (f *Finalize) releases(s *Step) {
-	if _, err := f.Target.Released([]sector.ID{s.ID}); err != nil {
+func (f *Finalize) releases(ctx context.Context, s *Step) {
+	if _, err := f.Target.Released(ctx, []sector.ID{s.ID}); err != nil {
 		s.note("reservation-kept", "the room reserved for it in damocles's stores stays reserved: "+err.Error())
 		return
 	}
 	f.done = append(f.done, s.ID)
 }
 
-func (f *Finalize) release() ([]Change, error) {
-	c, err := f.Target.Released(f.done)
+func (f *Finalize) release(ctx context.Context) ([]Change, error) {
+	c, err := f.Target.Released(ctx, f.done)
 	if err != nil || c == nil {
 		return nil, err
 	}

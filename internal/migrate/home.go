@@ -73,13 +73,13 @@ func (h *Home) HighestNumber(ctx context.Context, miner abi.ActorID) (uint64, bo
 }
 
 // Holds reads the sector in both workspaces.
-func (h *Home) Holds(_ context.Context, id sector.ID) (Held, error) {
+func (h *Home) Holds(ctx context.Context, id sector.ID) (Held, error) {
 	var held Held
 	var err error
-	if held.Online, _, err = h.home.Get(damocles.Online, id.Miner, id.Number); err != nil {
+	if held.Online, _, err = h.home.Get(ctx, damocles.Online, id.Miner, id.Number); err != nil {
 		return held, err
 	}
-	held.Offline, _, err = h.home.Get(damocles.Offline, id.Miner, id.Number)
+	held.Offline, _, err = h.home.Get(ctx, damocles.Offline, id.Miner, id.Number)
 	return held, err
 }
 
@@ -135,8 +135,8 @@ func (h *Home) apply(ctx context.Context, changes []Change) error {
 }
 
 // NumberChange raises the allocator, never lowers it; nil where it is there.
-func (h *Home) NumberChange(_ context.Context, miner abi.ActorID, last uint64) (*Change, bool, error) {
-	have, known, err := h.home.LastNumber(miner)
+func (h *Home) NumberChange(ctx context.Context, miner abi.ActorID, last uint64) (*Change, bool, error) {
+	have, known, err := h.home.LastNumber(ctx, miner)
 	if err != nil {
 		return nil, false, err
 	}
@@ -158,8 +158,8 @@ func (h *Home) Raise(ctx context.Context, change Change) error {
 
 // Released gives back what damocles has reserved, as damocles does when it
 // finalizes a sector itself.
-func (h *Home) Released(ids []sector.ID) (*Change, error) {
-	before, err := h.home.Reserved()
+func (h *Home) Released(ctx context.Context, ids []sector.ID) (*Change, error) {
+	before, err := h.home.Reserved(ctx)
 	if err != nil || before == nil {
 		return nil, err
 	}

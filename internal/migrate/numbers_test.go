@@ -185,18 +185,18 @@ func mustParse(t *testing.T, numbers ...string) sector.Numbers {
 
 func importsIntoHome(t *testing.T, k knower, source ImportSource) {
 	home, _ := openHome(t, homeDir(t, true, k.home), true)
-	was, known, err := home.home.LastNumber(miner)
+	was, known, err := home.home.LastNumber(t.Context(), miner)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r := k.run(t, source, home, true); r.Numbers.Last == nil || *r.Numbers.Last != k.want {
 		t.Errorf("dry run: %+v", r.Numbers)
 	}
-	if now, knownNow, err := home.home.LastNumber(miner); now != was || known != knownNow || err != nil {
+	if now, knownNow, err := home.home.LastNumber(t.Context(), miner); now != was || known != knownNow || err != nil {
 		t.Errorf("the dry run set %d", now)
 	}
 	report := k.run(t, source, home, false)
-	now, _, err := home.home.LastNumber(miner)
+	now, _, err := home.home.LastNumber(t.Context(), miner)
 	if err != nil || now != k.want || *report.Numbers.Last != k.want {
 		t.Errorf("the allocator is %d (%v), the report says %+v, want %d", now, err, report.Numbers, k.want)
 	}
@@ -206,7 +206,7 @@ func importsIntoHome(t *testing.T, k knower, source ImportSource) {
 	if n, noted := len(entriesOf(t, report.Journal, damocles.NumberKey(miner))), report.Numbers.Written; n > 1 || (n == 1) != noted {
 		t.Errorf("the journal has %d changes of the allocator", n)
 	}
-	if n, known, err := home.home.LastNumber(1001); known || err != nil {
+	if n, known, err := home.home.LastNumber(t.Context(), 1001); known || err != nil {
 		t.Errorf("another miner's allocator was set to %d", n)
 	}
 }

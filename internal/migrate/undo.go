@@ -20,11 +20,11 @@ func KeepRepoKeys(key string) bool {
 }
 
 // Value reads one key of the home, or its configuration.
-func (h *Home) Value(_ context.Context, store, key string) ([]byte, error) {
+func (h *Home) Value(ctx context.Context, store, key string) ([]byte, error) {
 	if store == configStore {
 		return readConfigFile(key)
 	}
-	value, _, err := h.home.Value(store, key)
+	value, _, err := h.home.Value(ctx, store, key)
 	return value, err
 }
 

@@ -89,7 +89,7 @@ func TestDealsOfRepoAndHome(t *testing.T) {
 		if len(info.Log) == 0 || info.CreationTime == 0 {
 			t.Errorf("%s has nothing that only lotus-miner keeps", m.Record.ID)
 		}
-		state, found, err := home.Get(damocles.Offline, m.Record.ID.Miner, m.Record.ID.Number)
+		state, found, err := home.Get(t.Context(), damocles.Offline, m.Record.ID.Miner, m.Record.ID.Number)
 		if err != nil || !found {
 			t.Fatal(err)
 		}
@@ -126,11 +126,11 @@ func TestAddToHome(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = h.Close() }()
-	if last, _, err := h.LastNumber(1000); err != nil || last != 40 {
+	if last, _, err := h.LastNumber(t.Context(), 1000); err != nil || last != 40 {
 		t.Errorf("the last number is %d, %v", last, err)
 	}
 	for number, imported := range map[abi.SectorNumber]bool{5: true, 40: false} {
-		raw, found, err := h.Get(damocles.Offline, 1000, number)
+		raw, found, err := h.Get(t.Context(), damocles.Offline, 1000, number)
 		if err != nil || !found {
 			t.Fatalf("sector %d: found %v, %v", number, found, err)
 		}

@@ -75,14 +75,14 @@ func (b *Built) fillHome(ctx context.Context, home *damocles.Home, imported bool
 			if upgrade && !m.Record.Upgraded {
 				break
 			}
-			changes, err := home.IndexChanges(id, upgrade, filepath.Base(b.Stores[m.Replica]), filepath.Base(b.Stores[m.Cache]))
+			changes, err := home.IndexChanges(ctx, id, upgrade, filepath.Base(b.Stores[m.Replica]), filepath.Base(b.Stores[m.Cache]))
 			if err != nil {
 				return err
 			}
 			index = append(index, changes...)
 		}
 	}
-	number, err := b.number(home)
+	number, err := b.number(ctx, home)
 	if err != nil {
 		return err
 	}
@@ -90,8 +90,8 @@ func (b *Built) fillHome(ctx context.Context, home *damocles.Home, imported bool
 }
 
 // number raises the counter to the last sector, where it is lower.
-func (b *Built) number(home *damocles.Home) ([]damocles.Change, error) {
-	was, found, err := home.LastNumber(b.Miner)
+func (b *Built) number(ctx context.Context, home *damocles.Home) ([]damocles.Change, error) {
+	was, found, err := home.LastNumber(ctx, b.Miner)
 	if err != nil || len(b.Members) == 0 || found && was >= b.last() {
 		return nil, err
 	}

@@ -143,7 +143,7 @@ func TestHomeOfNetwork(t *testing.T) {
 			t.Errorf("store %d is %s", i, s.Path)
 		}
 	}
-	if last, found, err := home.LastNumber(1000); err != nil || !found || last != 16 {
+	if last, found, err := home.LastNumber(t.Context(), 1000); err != nil || !found || last != 16 {
 		t.Errorf("the last number is %d, %v", last, err)
 	}
 	source := migrate.NewHome(home, path, "check", 0, durable.FS{})

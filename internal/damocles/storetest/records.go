@@ -51,7 +51,7 @@ func notShared(t *testing.T, k Kind) {
 	mine := []byte("value")
 	apply(t, h, damocles.Change{Store: damocles.CollectionCommon, Key: "k", After: mine})
 	mine[0] = 'X'
-	got, _, err := h.Value(damocles.CollectionCommon, "k")
+	got, _, err := h.Value(t.Context(), damocles.CollectionCommon, "k")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,17 +189,17 @@ func numbers(t *testing.T, k Kind) {
 	highest(10, true)
 	apply(t, h, damocles.Change{Store: damocles.CollectionMeta, Key: damocles.NumberKey(1000), After: damocles.EncodeNumber(300)})
 	highest(300, true)
-	if n, known, err := h.LastNumber(1000); n != 300 || !known || err != nil {
+	if n, known, err := h.LastNumber(t.Context(), 1000); n != 300 || !known || err != nil {
 		t.Errorf("last: got %d, %v, %v", n, known, err)
 	}
-	if got, found, err := h.Get(damocles.Online, 1000, 10); string(got) != "{}" || !found || err != nil {
+	if got, found, err := h.Get(t.Context(), damocles.Online, 1000, 10); string(got) != "{}" || !found || err != nil {
 		t.Errorf("get: got %s, %v, %v", got, found, err)
 	}
-	if got, err := h.Reserved(); got != nil || err != nil {
+	if got, err := h.Reserved(t.Context()); got != nil || err != nil {
 		t.Errorf("reserved: got %s, %v", got, err)
 	}
 	apply(t, h, put(damocles.ReserveKey, `{"Stats":{}}`))
-	if got, err := h.Reserved(); string(got) != `{"Stats":{}}` || err != nil {
+	if got, err := h.Reserved(t.Context()); string(got) != `{"Stats":{}}` || err != nil {
 		t.Errorf("reserved: got %s, %v", got, err)
 	}
 }
@@ -209,14 +209,14 @@ func index(t *testing.T, k Kind) {
 	id := abi.SectorID{Miner: 1000, Number: 7}
 	want := func(want ...any) {
 		t.Helper()
-		sealed, cache, found, err := h.Index(id, false)
+		sealed, cache, found, err := h.Index(t.Context(), id, false)
 		if got := []any{sealed, cache, found}; err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %v, %v, want %v", got, err, want)
 		}
 	}
 	set := func(sealed, cache string) {
 		t.Helper()
-		changes, err := h.IndexChanges(id, false, sealed, cache)
+		changes, err := h.IndexChanges(t.Context(), id, false, sealed, cache)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +227,7 @@ func index(t *testing.T, k Kind) {
 	want("one", "one", true)
 	set("one", "two")
 	want("one", "two", true)
-	if changes, err := h.IndexChanges(id, false, "one", "two"); len(changes) != 0 || err != nil {
+	if changes, err := h.IndexChanges(t.Context(), id, false, "one", "two"); len(changes) != 0 || err != nil {
 		t.Errorf("what is there already: got %v, %v", changes, err)
 	}
 	set("", "")

@@ -97,7 +97,7 @@ func put(key, value string) damocles.Change {
 // wantValue checks what is under a key of the collection common, nil for nothing.
 func wantValue(t *testing.T, h *damocles.Home, key string, want []byte) {
 	t.Helper()
-	got, found, err := h.Value(damocles.CollectionCommon, key)
+	got, found, err := h.Value(t.Context(), damocles.CollectionCommon, key)
 	if err != nil || found != (want != nil) || !bytes.Equal(got, want) {
 		t.Errorf("key %q: got %.40q, %v, %v, want %.40q, %v", key, got, found, err, want, want != nil)
 	}

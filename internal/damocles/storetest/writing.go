@@ -106,7 +106,7 @@ func large(t *testing.T, k Kind) {
 	changes := states(9, 1<<20)
 	apply(t, h, changes...)
 	for i, c := range changes {
-		if got, found, err := h.Get(damocles.Offline, 1000, abi.SectorNumber(i)); string(got) != string(c.After) || !found || err != nil {
+		if got, found, err := h.Get(t.Context(), damocles.Offline, 1000, abi.SectorNumber(i)); string(got) != string(c.After) || !found || err != nil {
 			t.Errorf("%d: got %.20q, %v, %v", i, got, found, err)
 		}
 	}
@@ -122,7 +122,7 @@ func refused(t *testing.T, k Kind) {
 			t.Errorf("%+v was written", c)
 		}
 	}
-	if _, _, err := h.Value("nosuch", "k"); err == nil {
+	if _, _, err := h.Value(t.Context(), "nosuch", "k"); err == nil {
 		t.Error("read from a collection that damocles does not have")
 	}
 	if err := h.Scan(t.Context(), "nosuch", "", func(string, []byte) error { return nil }); err == nil {
@@ -168,7 +168,7 @@ func cancelledWrite(t *testing.T, k Kind) {
 	var wg sync.WaitGroup
 	wg.Go(func() { // cancels as soon as the first portion shows
 		for ctx.Err() == nil {
-			if _, found, err := h.Get(damocles.Offline, 1000, 0); found || err != nil {
+			if _, found, err := h.Get(t.Context(), damocles.Offline, 1000, 0); found || err != nil {
 				cancel()
 			}
 		}
@@ -310,19 +310,19 @@ func closed(t *testing.T, k Kind) {
 	ctx := t.Context()
 	id := abi.SectorID{Miner: 1000, Number: 1}
 	for name, use := range map[string]func() error{
-		"value":  func() error { _, _, err := h.Value(damocles.CollectionCommon, "k"); return err },
-		"get":    func() error { _, _, err := h.Get(damocles.Online, 1000, 1); return err },
+		"value":  func() error { _, _, err := h.Value(t.Context(), damocles.CollectionCommon, "k"); return err },
+		"get":    func() error { _, _, err := h.Get(t.Context(), damocles.Online, 1000, 1); return err },
 		"each":   func() error { return h.Each(ctx, damocles.Online, nil, func(damocles.KV) error { return nil }) },
 		"number": func() error { return h.EachNumber(ctx, damocles.Online, nil, func(abi.SectorNumber) {}) },
 		"scan": func() error {
 			return h.Scan(ctx, damocles.CollectionMeta, "", func(string, []byte) error { return nil })
 		},
 		"apply":   func() error { return h.Apply(ctx, []damocles.Change{put("k2", "v")}) },
-		"index":   func() error { _, _, _, err := h.Index(id, false); return err },
-		"changes": func() error { _, err := h.IndexChanges(id, false, "a", "b"); return err },
-		"last":    func() error { _, _, err := h.LastNumber(1000); return err },
+		"index":   func() error { _, _, _, err := h.Index(t.Context(), id, false); return err },
+		"changes": func() error { _, err := h.IndexChanges(t.Context(), id, false, "a", "b"); return err },
+		"last":    func() error { _, _, err := h.LastNumber(t.Context(), 1000); return err },
 		"highest": func() error { _, _, err := h.HighestNumber(ctx, 1000); return err },
-		"reserve": func() error { _, err := h.Reserved(); return err },
+		"reserve": func() error { _, err := h.Reserved(t.Context()); return err },
 	} {
 		if err := use(); !errors.Is(err, fs.ErrClosed) {
 			t.Errorf("%s: got %v", name, err)
