@@ -8,6 +8,7 @@ import (
 	"slices"
 	"syscall"
 
+	"damocles-manager/internal/durable"
 	"damocles-manager/internal/fault"
 )
 
@@ -52,7 +53,8 @@ func (r *run) same(ctx context.Context, it *item, f *file, known *record) error 
 		return differs(it.to(f), "%d bytes, and %d at the source", f.dst.Size(), f.src.Size())
 	}
 	entry := known.file(f.name)
-	if entry.matches(f.dst) && entry.matches(f.src) && (r.Verify == VerifySize || r.TrustSize || entry.Sum != nil) {
+	entered := entry.matches(f.dst) && entry.matches(f.src) && !changedSince(f)
+	if entered && (r.Verify == VerifySize || r.TrustSize || entry.Sum != nil) {
 		f.got = entry.result()
 		return nil
 	}
@@ -69,6 +71,10 @@ func (r *run) same(ctx context.Context, it *item, f *file, known *record) error 
 	}
 	return r.sameHash(ctx, it, f)
 }
+
+// changedSince says whether the source may be other than what was copied, though it
+// has the old time of modification: a backup that is restored in place sets that back.
+func changedSince(f *file) bool { return durable.Changed(f.src) > durable.Changed(f.dst) }
 
 // sameFile is os.SameFile for what listDir returns, too.
 func sameFile(a, b fs.FileInfo) bool {

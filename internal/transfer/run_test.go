@@ -272,6 +272,29 @@ func TestExistingTarget(t *testing.T) {
 			t.Error("the source is gone")
 		}
 	})
+	// As rsync --inplace --times restores a file from a backup, after both were copied bad.
+	t.Run("a source that was restored in place is hashed", func(t *testing.T) {
+		src := t.TempDir()
+		w := newWorld(t, src, filepath.Join(src, "store"), 100)
+		o := w.sectors[0].Objects[0]
+		w.good(Options{Keep: true, Verify: VerifyHash})
+		b := []byte(w.before[o.From][""])
+		b[7] ^= 1
+		from, err := os.Stat(o.From)
+		to, err2 := os.Stat(o.To)
+		must(t, err, err2)
+		for now := from; durable.Changed(now) <= durable.Changed(to); { // the system's clock ticks slowly
+			must(t, os.WriteFile(o.From, b, 0o644), os.Chtimes(o.From, from.ModTime(), from.ModTime()))
+			now, err = os.Stat(o.From)
+			must(t, err)
+		}
+		rep, err := w.run(Options{})
+		must(t, err)
+		wantFailure(t, rep, "differs")
+		if got, _ := os.ReadFile(o.From); string(got) != string(b) {
+			t.Error("the restored source is gone")
+		}
+	})
 	t.Run("second names in a cache", func(t *testing.T) {
 		w, o := setup(t)
 		cache := w.sectors[0].Objects[1]
