@@ -73,14 +73,19 @@ func (r *filesRollback) all(ctx context.Context) error {
 
 // store takes back what goes to one store in a round.
 func (r *filesRollback) store(ctx context.Context, round int, root string) error {
+	shown := r.ui.NewTransfer(ui.MovingBack)
+	shown.DryRun = r.dryRun
+	observe := func(e transfer.Event) { r.note(e); shown.Observe(e) }
 	var given []migrate.MovedSector // by Sector.Index
-	var bad error
-	r.undo.Each(round, root, func(s migrate.MovedSector, err error) bool {
-		given, bad = append(given, s), err
-		return err == nil
+	err := r.undo.Each(ctx, round, root, func(s migrate.MovedSector, wrong error) {
+		if wrong != nil {
+			observe(transfer.Event{Type: transfer.SectorFailed, Sector: transfer.Sector{ID: s.ID}, Err: wrong})
+			return
+		}
+		given = append(given, s)
 	})
-	if bad != nil || len(given) == 0 {
-		return bad
+	if err != nil || len(given) == 0 {
+		return err
 	}
 	sectors := func() iter.Seq2[transfer.Sector, error] {
 		return func(yield func(transfer.Sector, error) bool) {
@@ -95,8 +100,6 @@ func (r *filesRollback) store(ctx context.Context, round int, root string) error
 			}
 		}
 	}
-	shown := r.ui.NewTransfer(ui.MovingBack)
-	shown.DryRun = r.dryRun
 	back := func(done []transfer.Sector) []migrate.MovedSector {
 		out := make([]migrate.MovedSector, len(done))
 		for i, s := range done {
@@ -106,7 +109,7 @@ func (r *filesRollback) store(ctx context.Context, round int, root string) error
 	}
 	opt := transfer.Options{
 		DryRun: r.dryRun, FS: r.fs, Log: r.log, Target: root, Progress: shown.Progress,
-		Observe: func(e transfer.Event) { r.note(e); shown.Observe(e) },
+		Observe: observe,
 		Journal: intends(func(s []transfer.Sector) error { return r.undo.Intend(back(s)) }),
 		Known:   func(ctx context.Context, done []transfer.Sector) error { return r.undo.Known(ctx, back(done)) },
 	}

@@ -228,3 +228,22 @@ func TestFilesRollbackOfADamagedJournal(t *testing.T) {
 	w.run("util", "sealer", "sectors", "export", "--miner", "f01000", "rollback", "--home", home, "--backup", journal+".journal").
 		exits(1).says(journal+".journal", "hint:").never("lotus-miner repo")
 }
+
+// A sector that damocles has no record of any more, as after the undoing of its
+// import, goes back by the size of its files. One that cannot be told holds up no other.
+func TestFilesRollbackWithoutARecord(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	home := w.homeWithStores("home")
+	before, dest := tree(t, w.stores()), w.path("dest")
+	r := w.files(home, dest, "--numbers=101,103").exits(0)
+	w.set(home, "offline_meta", offlineKey(101), "")
+	w.set(home, "offline_meta", offlineKey(103), "")
+	replica := dest + "/sealed/s-t01000-101"
+	w.must(os.Rename(replica, replica+".away"))
+	w.run(append(r.undoOf(), "--dry-run")...).exits(3)
+	w.run(r.undoOf()...).exits(3).says("s-t01000-101: failed", "1 sectors moved", "export failure number: 1, total: 2")
+	w.must(os.Rename(replica+".away", replica))
+	w.run(r.undoOf()...).exits(0)
+	w.cameBack(before, dest)
+}

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"damocles-manager/internal/durable"
 	"damocles-manager/internal/fault"
 	"damocles-manager/internal/sector"
+	"damocles-manager/internal/store"
 )
 
 // RollbackFilesCommand marks the journals of the undoing of a move of files.
@@ -171,8 +173,8 @@ func (u *FilesUndo) typeDirs() []string {
 }
 
 // Each gives what goes back to one store in a round, in the order of the sectors'
-// numbers, until fn returns false.
-func (u *FilesUndo) Each(round int, root string, fn func(MovedSector, error) bool) {
+// numbers. One of which the size cannot be told comes with the reason, and stays.
+func (u *FilesUndo) Each(ctx context.Context, round int, root string, fn func(s MovedSector, wrong error)) error {
 	sectors := u.rounds[round][root]
 	for _, id := range slices.SortedFunc(maps.Keys(sectors), compareNumbers) {
 		s := MovedSector{ID: id}
@@ -184,12 +186,18 @@ func (u *FilesUndo) Each(round int, root string, fn func(MovedSector, error) boo
 		if len(s.Objects) == 0 {
 			continue
 		}
-		size, err := u.size(id)
-		s.Size = size
-		if !fn(s, err) {
-			return
+		held, err := u.home.Holds(ctx, id)
+		if err != nil {
+			return err
 		}
+		var wrong error
+		if s.Size = cmp.Or(stateSize(held.Offline), stateSize(held.Online), u.replicaSize(id)); s.Size == 0 {
+			wrong = fault.New("look where its replica is, and run this again",
+				"its size is not known: damocles has no record that tells it, and its replica is not where it was moved")
+		}
+		fn(s, wrong)
 	}
+	return nil
 }
 
 // goes says whether an object takes this way. Where it is at neither end, another
@@ -220,23 +228,20 @@ func isDetour(ways []MovedObject, i int) bool {
 	return from == ways[len(ways)-1].To || slices.ContainsFunc(ways[i+1:], func(o MovedObject) bool { return o.From == from })
 }
 
-func (u *FilesUndo) size(id sector.ID) (abi.SectorSize, error) {
-	held, err := u.home.Holds(context.Background(), id)
-	if err != nil {
-		return 0, err
+// replicaSize is the size of a sector by its replica, at an end of any of its ways; 0
+// where that is not there, or has the size of no sector. Damocles has no record of a
+// sector any more of which the import was undone before the move.
+func (u *FilesUndo) replicaSize(id sector.ID) abi.SectorSize {
+	for _, p := range pairs() {
+		for _, o := range u.ways(id, p.replica) {
+			for _, path := range []string{o.From, o.To} {
+				if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && store.KnownSize(info.Size()) {
+					return abi.SectorSize(info.Size())
+				}
+			}
+		}
 	}
-	raw := held.Offline
-	if raw == nil {
-		raw = held.Online
-	}
-	if raw == nil {
-		return 0, fmt.Errorf("the home has no record of %s any more", id)
-	}
-	state, err := damocles.DecodeState(raw)
-	if err != nil {
-		return 0, fmt.Errorf("the record of %s: %w", id, err)
-	}
-	return state.SectorType.SectorSize()
+	return 0
 }
 
 // Intend notes what goes back.
