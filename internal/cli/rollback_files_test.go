@@ -247,3 +247,24 @@ func TestFilesRollbackWithoutARecord(t *testing.T) {
 	w.run(r.undoOf()...).exits(0)
 	w.cameBack(before, dest)
 }
+
+// What is not carried stays in the source's cache directory, which does not make that
+// the place of the cache for a run to another target.
+func TestFilesLeftBehindAndAnotherTarget(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	home := w.homeWithStores("home")
+	first, second := w.otherDisk(), w.addStore(home, "second")
+	w.addConfig(home, fmt.Sprintf("[[Common.PersistStores]]\nName = %q\nPath = %q", "zz-first", first))
+	found, err := filepath.Glob(w.stores() + "/*/cache/s-t01000-103")
+	w.must(err)
+	left := found[0] + "/notes.json"
+	w.must(os.WriteFile(left, []byte("{}"), 0o644))
+	before := tree(t, w.stores())
+	mend := w.shortReplica()
+	w.files(home, first, "--numbers=101,103").exits(3).says("export failure number: 1")
+	mend()
+	r := w.files(home, second, "--numbers=101,103").exits(0)
+	w.run(r.undoOf()...).exits(0)
+	w.cameBack(before, first, second)
+}

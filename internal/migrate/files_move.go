@@ -136,7 +136,7 @@ func (m *FilesMove) Interrupted(ctx context.Context) (func(sector.ID, sector.Fil
 		was := string(e.Before)
 		id, okID := sector.ParseFileName(filepath.Base(was))
 		kind, okKind := sector.ParseFileKind(filepath.Base(filepath.Dir(was)))
-		if !isThere(was) || !okID || !okKind || was == e.Key {
+		if !okID || !okKind || was == e.Key || !isThere(was) || !m.finishes(e.Key) && emptied(was, kind) {
 			return nil
 		}
 		dir := filepath.Dir(filepath.Dir(was))
@@ -153,6 +153,17 @@ func (m *FilesMove) Interrupted(ctx context.Context) (func(sector.ID, sector.Fil
 		dir, ok := from[object{id, kind}]
 		return dir, ok
 	}, nil
+}
+
+// finishes says that this run has the target of an interrupted one.
+func (m *FilesMove) finishes(key string) bool {
+	return filepath.Dir(filepath.Dir(key)) == filepath.Clean(m.target.Dir)
+}
+
+// emptied says that a cache directory has arrived elsewhere, and stands here for what
+// is not carried or was not removed yet: of what a sector needs, p_aux goes first.
+func emptied(path string, kind sector.FileKind) bool {
+	return kind.IsDir() && !isThere(filepath.Join(path, sector.PAuxName))
 }
 
 func isThere(path string) bool {
