@@ -237,10 +237,11 @@ func (r *filesRun) finish(ctx context.Context, report *transfer.Report) error {
 	if err := r.endMove(ctx, s); err != nil {
 		return err
 	}
-	if err := r.keepManifest(s); err != nil {
+	err := r.keepManifest(s)
+	r.show(s) // whatever became of the copy: the sectors are moved, and this says how to undo it
+	if err != nil {
 		return err
 	}
-	r.show(s)
 	if s.Failed+s.Unfinished+s.Missing+s.Unknown > 0 {
 		return errIncomplete
 	}

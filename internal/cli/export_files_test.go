@@ -310,6 +310,20 @@ func TestExportFilesRollback(t *testing.T) {
 	}
 }
 
+// The manifest's copy in the home is the last that is made: where it cannot be, the
+// sectors are moved all the same, and how to undo that is said.
+func TestExportFilesManifestNotKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	home := w.homeWithStores("home")
+	before, target := tree(t, w.stores()), w.path("dest")
+	w.must(os.MkdirAll(home+"/switching", 0o700))
+	w.must(os.WriteFile(home+"/switching/manifests", nil, 0o600)) // in the place of the directory
+	r := w.files(home, target, "--numbers=103").exits(1).says("copy the manifest", "1 sectors moved")
+	w.run(r.undoOf()...).exits(0)
+	w.cameBack(before, target)
+}
+
 func TestExportFilesDryRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
