@@ -249,7 +249,7 @@ func TestFilesRollbackWithoutARecord(t *testing.T) {
 }
 
 // What is not carried stays in the source's cache directory, which does not make that
-// the place of the cache for a run to another target.
+// the place of the cache for a run to another target, nor for the undoing.
 func TestFilesLeftBehindAndAnotherTarget(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -265,6 +265,9 @@ func TestFilesLeftBehindAndAnotherTarget(t *testing.T) {
 	w.files(home, first, "--numbers=101,103").exits(3).says("export failure number: 1")
 	mend()
 	r := w.files(home, second, "--numbers=101,103").exits(0)
-	w.run(r.undoOf()...).exits(0)
+	late := second + "/cache/s-t01000-103/late.json"
+	w.must(os.WriteFile(late, []byte("{}"), 0o644))
+	w.run(r.undoOf()...).exits(0).says(late)
+	w.must(os.Remove(late))
 	w.cameBack(before, first, second)
 }

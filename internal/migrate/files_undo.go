@@ -213,7 +213,7 @@ func (u *FilesUndo) goes(round int, id sector.ID, o MovedObject) bool {
 			around = around || newer.From == o.To
 			continue
 		}
-		if isThere(newer.From) || newer.To == o.To && !isThere(o.From) {
+		if isThere(newer.From) && !emptied(newer.From, o.Kind) || newer.To == o.To && !isThere(o.From) {
 			return false // it has not come so far, or is there by another way
 		}
 	}
