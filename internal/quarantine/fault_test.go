@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,6 +105,53 @@ func TestEachStepFailing(t *testing.T) {
 				t.Errorf("only %d steps failed", failed)
 			}
 		})
+	}
+}
+
+// A disk that is full is what a purge is for: it makes the room for its own note.
+func TestPurgeOnAFullDisk(t *testing.T) {
+	w := newWorld(t)
+	w.put()
+	full := map[string]bool{w.a.Dir: true, w.b.Dir: true}
+	fs := durable.FS{Fault: func(op, path string) error {
+		for dir := range full {
+			switch {
+			case !strings.HasPrefix(path, dir):
+			case op == "remove":
+				full[dir] = false
+			case full[dir] && (op == "create" || op == "write" || op == "mkdir"):
+				return unix.ENOSPC
+			}
+		}
+		return nil
+	}}
+	must(t, w.purgeAll(t.Context(), w.q(fs)))
+	w.untouched("the purge")
+	if n := len(w.entries()); n != 0 {
+		t.Errorf("%d entries are left", n)
+	}
+}
+
+// Stopped before there was room for the note, it leaves nothing that is taken for whole.
+func TestPurgeOnADiskThatStaysFull(t *testing.T) {
+	w := newWorld(t)
+	w.put()
+	fs := durable.FS{Fault: func(op, _ string) error {
+		if op == "write" {
+			return unix.ENOSPC
+		}
+		return nil
+	}}
+	if err := w.purgeAll(t.Context(), w.q(fs)); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("got %v, want ENOSPC", err)
+	}
+	if slices.ContainsFunc(w.entries(), func(e Entry) bool { return e.Store.Dir == w.a.Dir && e.CanRestore() == nil }) {
+		t.Error("what is half deleted may be restored")
+	}
+	must(t, w.purgeAll(t.Context(), w.q(durable.FS{})))
+	w.untouched("the purge")
+	if n := len(w.entries()); n != 0 {
+		t.Errorf("%d entries are left", n)
 	}
 }
 

@@ -50,18 +50,15 @@ func (q *Quarantine) Purge(ctx context.Context, e Entry) (freed int64, left []st
 	if err := e.CanPurge(); err != nil {
 		return 0, nil, err
 	}
-	// What is half deleted must neither be restored nor be added to.
-	if !e.Empty && e.Purging.IsZero() {
-		e.Purging = q.now().UTC()
-		if err := q.rewrite(&e); err != nil {
-			return 0, nil, err
-		}
-	}
 	root, err := openEntry(&e)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer root.Close()
+	unmarked := q.mark(&e)
+	if unmarked != nil && !isFull(unmarked) {
+		return 0, nil, unmarked
+	}
 	for _, o := range e.Objects {
 		if err := ctx.Err(); err != nil {
 			return freed, nil, err
@@ -72,6 +69,12 @@ func (q *Quarantine) Purge(ctx context.Context, e Entry) (freed int64, left []st
 		if err := q.purgeObject(root, o, &freed); err != nil {
 			return freed, nil, err
 		}
+		if unmarked == nil {
+			continue
+		}
+		if unmarked = q.mark(&e); unmarked != nil {
+			return freed, nil, unmarked
+		}
 	}
 	if err := q.fs.SyncDir(e.Dir()); err != nil {
 		return freed, nil, err
@@ -81,6 +84,24 @@ func (q *Quarantine) Purge(ctx context.Context, e Entry) (freed int64, left []st
 	}
 	return freed, inside(left), nil
 }
+
+// mark says in the manifest that the purge has begun: what is half deleted must
+// neither be restored nor be added to. A disk that is full may have no room for that
+// until the first object is gone, without which nothing is restored either.
+func (q *Quarantine) mark(e *Entry) error {
+	if e.Empty || !e.Purging.IsZero() {
+		return nil
+	}
+	marked := *e
+	marked.Purging = q.now().UTC()
+	err := q.rewrite(&marked)
+	if err == nil {
+		e.Purging = marked.Purging
+	}
+	return err
+}
+
+func isFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 // openEntry opens the entry's directory itself: below it no path leads to the
 // store's sectors, whatever links somebody puts there meanwhile.
