@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 )
@@ -26,9 +27,7 @@ func (r *run) round(ctx context.Context, jobs []*job) (again []*job, err error) 
 	begun := r.publish(ctx, jobs)
 	whole := context.WithoutCancel(ctx)
 	r.syncTargets(begun)
-	if err := r.enter(begun); err != nil {
-		return nil, err
-	}
+	entered := r.enter(begun)
 	var ready []*job
 	for _, j := range begun {
 		if j.again() {
@@ -39,7 +38,7 @@ func (r *run) round(ctx context.Context, jobs []*job) (again []*job, err error) 
 			ready = append(ready, j)
 		}
 	}
-	if err := r.known(whole, ready); err != nil {
+	if err := cmp.Or(r.known(whole, ready), entered); err != nil {
 		return nil, err
 	}
 	r.removeSources(ready)
@@ -99,7 +98,8 @@ func (r *run) intend(ctx context.Context, jobs []*job) error {
 	return nil
 }
 
-// known tells the caller of the jobs that are whole at the target.
+// known tells the caller of the jobs that are whole at the target, also where the run
+// has ended for another reason than his own error: what was renamed is nowhere else.
 func (r *run) known(ctx context.Context, jobs []*job) error {
 	var sectors []Sector
 	for _, j := range good(jobs) {
@@ -110,11 +110,12 @@ func (r *run) known(ctx context.Context, jobs []*job) error {
 	}
 	r.telling.Lock()
 	defer r.telling.Unlock()
-	if err := r.broken(); err != nil {
-		return err
+	if r.untold {
+		return r.broken()
 	}
 	if err := r.Known(ctx, sectors); err != nil {
+		r.untold = true
 		return r.breaks(fmt.Errorf("make known what was carried: %w", err))
 	}
-	return nil
+	return r.broken()
 }

@@ -173,6 +173,8 @@ type changedError struct{ reason string }
 
 func (e *changedError) Error() string { return e.reason }
 
+const roomHint = "make room at the target and run this again: it goes on where it stopped"
+
 // copyError names the file, and says what can be done.
 func copyError(src string, err error) error {
 	hint := ""
@@ -180,7 +182,7 @@ func copyError(src string, err error) error {
 	case errors.As(err, new(*changedError)):
 		hint = "stop the program that writes to it, and run this again"
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		hint = "make room at the target and run this again: it goes on where it stopped"
+		hint = roomHint
 	case errors.Is(err, unix.EIO):
 		hint = "a disk reports errors: look into the kernel's log, and run this again once it is sound"
 	case errors.Is(err, fs.ErrPermission) && fault.HintOf(err) == "":

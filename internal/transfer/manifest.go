@@ -13,7 +13,10 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"damocles-manager/internal/durable"
+	"damocles-manager/internal/fault"
 	"damocles-manager/internal/sector"
 )
 
@@ -207,6 +210,9 @@ func (m *manifest) add(records []*record) error {
 	}
 	if err == nil {
 		err = m.f.Sync()
+	}
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return fault.New(roomHint, "write the manifest %s: %w", m.path, err)
 	}
 	if err != nil {
 		return fmt.Errorf("write the manifest %s: %w", m.path, err)

@@ -20,6 +20,7 @@ type run struct {
 	fresh    map[string]bool // type directories of the target that held nothing at the start
 
 	telling sync.Mutex // held during a call of Journal or Known
+	untold  bool       // Known has failed, and is not called again
 
 	mu     sync.Mutex
 	reason error // why nothing may be changed any more

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"damocles-manager/internal/durable"
 	"damocles-manager/internal/fault"
 	"damocles-manager/internal/sector"
@@ -462,6 +464,46 @@ func TestKnownFailing(t *testing.T) {
 type badJournal struct{}
 
 func (badJournal) Intend(context.Context, []Sector) error { return errors.New("journal full") }
+
+// A manifest that cannot be written, as on a full disk, ends the run. What is at the
+// target then is made known all the same: where it was renamed, it is nowhere else.
+func TestManifestFailing(t *testing.T) {
+	for _, across := range []bool{false, true} {
+		src := quick(t)
+		if across {
+			src = t.TempDir()
+		}
+		w := newWorld(t, src, filepath.Join(quick(t), "store"))
+		full := durable.FS{Fault: func(op, path string) error {
+			if op == "write" && path == filepath.Join(w.target, ManifestName) {
+				return unix.ENOSPC
+			}
+			return nil
+		}}
+		var known []sector.ID
+		for range 2 {
+			_, err := w.run(Options{FS: full, Jobs: 3})
+			known = append(known, w.known...)
+			if !errors.Is(err, unix.ENOSPC) || fault.HintOf(err) == "" {
+				t.Errorf("across %v: got %v", across, err)
+			}
+			w.checkInvariant(false)
+			for _, s := range w.sectors {
+				there := !slices.ContainsFunc(s.Objects, func(o Object) bool { return content(t, o.To) == nil })
+				if there && !slices.Contains(known, s.ID) {
+					t.Errorf("across %v: %s is at the target, and not known", across, s.ID)
+				}
+				for _, o := range s.Objects {
+					if across && !maps.Equal(content(t, o.From), w.before[o.From]) {
+						t.Errorf("%s was removed", o.From)
+					}
+				}
+			}
+		}
+		w.good(Options{})
+		w.checkArrived(false)
+	}
+}
 
 func TestJournalFailing(t *testing.T) {
 	src := quick(t)
