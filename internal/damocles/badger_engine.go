@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/dgraph-io/badger/v2"
 
@@ -30,6 +31,9 @@ type badgerEngine struct {
 	opened map[string]*badger.DB // nil: not there, and so empty; reading only
 
 	broken error // of a write that Badger began; nothing may follow it
+
+	checking sync.Mutex           // held while tables are looked at; of checked
+	checked  map[string]time.Time // collections, and when all their tables could be read
 }
 
 var (
@@ -39,7 +43,7 @@ var (
 )
 
 func openBadger(ctx context.Context, dir string, cfg Config, opt Options) (*badgerEngine, error) {
-	b := &badgerEngine{dir: dir, base: cfg.DBDir(dir), opt: opt, opened: make(map[string]*badger.DB)}
+	b := &badgerEngine{dir: dir, base: cfg.DBDir(dir), opt: opt, opened: make(map[string]*badger.DB), checked: make(map[string]time.Time)}
 	if err := b.prepare(cfg); err != nil {
 		return nil, err
 	}
@@ -144,14 +148,21 @@ func (b *badgerEngine) find(_ context.Context, collection string, keys []string,
 		}
 		return nil
 	}
-	return db.View(func(txn *badger.Txn) error {
-		for _, key := range keys {
-			if err := lookUp(txn, key, func(v []byte) { fn(key, v) }); err != nil {
-				return err
+	missing := false
+	err = trusting(func() error {
+		return db.View(func(txn *badger.Txn) error {
+			for _, key := range keys {
+				if err := lookUp(txn, key, func(v []byte) { missing = missing || v == nil; fn(key, v) }); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
+	if err == nil && missing {
+		err = b.whole(collection, db, sinceChecked)
+	}
+	return err
 }
 
 // each goes on over what was there at its start.
@@ -168,7 +179,13 @@ func (b *badgerEngine) each(ctx context.Context, collection, prefix string, valu
 	defer txn.Discard()
 	it := txn.NewIterator(opt)
 	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
+	for advance := it.Rewind; ; advance = it.Next {
+		if err := trusting(func() error { advance(); return nil }); err != nil {
+			return err
+		}
+		if !it.Valid() {
+			return b.whole(collection, db, 0)
+		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -180,7 +197,6 @@ func (b *badgerEngine) each(ctx context.Context, collection, prefix string, valu
 			return err
 		}
 	}
-	return nil
 }
 
 // lookUp calls fn with what is stored under the key; with nil, where nothing
@@ -227,9 +243,15 @@ func (b *badgerEngine) commit(_ context.Context, collection string, changes []Ch
 	if b.broken != nil {
 		return 0, fmt.Errorf("an earlier write failed: %w", b.broken)
 	}
+	if slices.ContainsFunc(changes, func(c Change) bool { return c.Before == nil }) {
+		if err := b.whole(collection, db, sinceChecked); err != nil {
+			return 0, err
+		}
+	}
 	txn := db.NewTransaction(true)
 	defer txn.Discard()
-	n, err := fill(txn, changes)
+	n := 0
+	err = trusting(func() (err error) { n, err = fill(txn, changes); return err })
 	if err != nil {
 		return 0, err
 	}
