@@ -30,6 +30,9 @@ import (
 // Checksums are verified where Badger offers it: what is damaged must be
 // reported, and not carried to another system.
 //
+// To close does not merge tables, which would be only for speed: what cannot be read just
+// then, as on a disk that fails, Badger leaves out of the merged one, and deletes.
+//
 // The index is small, and asked for several keys of every sector: its blocks are
 // kept, or each answer would be read and checked anew.
 func badgerOptions(dir string, log badger.Logger) badger.Options {
@@ -43,6 +46,7 @@ func badgerOptions(dir string, log badger.Logger) badger.Options {
 		WithValueLogLoadingMode(options.FileIO).
 		WithMaxTableSize(8 << 20).
 		WithNumMemtables(2).
+		WithCompactL0OnClose(false).
 		WithVerifyValueChecksum(true).
 		WithChecksumVerificationMode(options.OnTableRead).
 		WithLogger(log)

@@ -51,3 +51,20 @@ func TestTableLost(t *testing.T) {
 		}
 	}
 }
+
+// A table that cannot be read when the home is closed is there afterwards, with all that
+// is in it.
+func TestTableLostAtClose(t *testing.T) {
+	home := copyHome(t)
+	h := openHome(t, home, Options{Write: true})
+	want := len(numbers(t, h, Offline, nil)) + 1
+	apply(t, h, Change{CollectionOffline, StateKey(Offline, 1000, 9999), nil, []byte("{}")})
+	table := filepath.Join(home, "offline_meta", "000002.sst")
+	whole := readFile(t, table)
+	writeFile(t, table, whole[:100])
+	closeHome(t, h)
+	writeFile(t, table, whole)
+	if got := len(numbers(t, openHome(t, home, Options{}), Offline, nil)); got != want {
+		t.Errorf("%d sectors are left of %d", got, want)
+	}
+}
