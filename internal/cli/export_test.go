@@ -310,6 +310,37 @@ func TestExportBackAfterAnImportOverRPC(t *testing.T) {
 	}
 }
 
+// So does the way back of one of which only the state is changed: the chain has decided
+// where lotus-miner was stuck.
+func TestExportOfAStuckSectorAfterAnImportOverRPC(t *testing.T) {
+	w := newWorld(t)
+	repo, home := w.repo("lotus"), w.path("home")
+	stuck := map[uint64]string{3: "FinalizeFailed", 20: "FinalizeReplicaUpdateFailed"}
+	for n, state := range stuck {
+		w.mutateSector("lotus", n, func(b []byte) []byte {
+			out, err := lotus.WithState(b, state)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out
+		})
+	}
+	before := w.metadata("lotus")
+	miner := testkit.Lotus(t, testkit.LotusOptions{FromRepoJSON: true, States: stuck}).Multiaddr()
+	chain := testkit.Chain(t, testkit.ChainOptions{}).Multiaddr()
+	w.sectorsCmd(home, "import", "--api", miner, "--chain", chain, "--numbers", "3,20").exits(0).says("2 written (1 upgraded)")
+	w.export(home, repo, "--chain", chain, "--override").exits(0).says("2 written (1 upgraded)")
+	after := w.metadata("lotus")
+	for n := range stuck {
+		key := fmt.Sprintf("/sectors/%d", n)
+		want, got := decodeSector(t, before[key]), decodeSector(t, after[key])
+		want.State = "Proving"
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%d: got\n%+v, want\n%+v", n, got, want)
+		}
+	}
+}
+
 // What a newer lotus-miner writes comes back as it was; where the sector changed,
 // and the record is written anew, its loss is said.
 func TestExportOfRecordsOfANewerLotus(t *testing.T) {

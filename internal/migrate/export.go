@@ -185,7 +185,7 @@ func (ex *Export) carry(ctx context.Context, s *Step, rec *sector.Record, value 
 	}
 	var want encodedSector
 	if unchanged {
-		want, err = ex.restore(s, rec, origin.Value)
+		want, err = ex.restore(s, rec, origin.Value, held.Offline)
 	} else {
 		want, err = ex.convert(s, rec, origin, held.Offline)
 	}
@@ -218,10 +218,14 @@ func decoded(raw []byte, err error) (encodedSector, error) {
 
 // restore returns a sector as lotus-miner had it, but for a state that
 // lotus-miner would act on at its start.
-func (ex *Export) restore(s *Step, rec *sector.Record, value []byte) (encodedSector, error) {
+func (ex *Export) restore(s *Step, rec *sector.Record, value, have []byte) (encodedSector, error) {
 	info, err := lotus.Decode(value)
 	if err != nil {
 		return encodedSector{}, fmt.Errorf("decode its origin: %w", err)
+	}
+	// An import over RPC has not seen all that the repo holds of it.
+	if held, err := lotus.Decode(have); err == nil && held.State == info.State && ex.agree(held, info) {
+		value, info = have, held
 	}
 	if ex.KeepStates || !lotus.Transient(info.State) {
 		return encodedSector{raw: value, info: info}, nil
@@ -278,10 +282,15 @@ func noteLost(s *Step, after []byte, left ...[]byte) {
 // over RPC: in the repo that it came from it is still there, and would be lost.
 func (ex *Export) completed(origin *lotus.SectorInfo, have []byte) *lotus.SectorInfo {
 	held, err := lotus.Decode(have)
-	if err != nil || len(sector.Diff(held.Record(ex.Miner), origin.Record(ex.Miner))) > 0 {
+	if err != nil || !ex.agree(held, origin) {
 		return origin
 	}
 	return origin.Completed(held)
+}
+
+// agree says whether the repo's record says all that an origin does.
+func (ex *Export) agree(held, origin *lotus.SectorInfo) bool {
+	return len(sector.Diff(held.Record(ex.Miner), origin.Record(ex.Miner))) == 0
 }
 
 // encode writes a record over base, which raw says, as far as base has a place for it.
