@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/filecoin-project/go-state-types/abi"
@@ -149,45 +150,49 @@ func TestRunInOrder(t *testing.T) {
 	}
 }
 
-// A sector whose files hang ends after the timeout, and holds up nobody else.
+// A sector whose files hang ends after the timeout, and holds up nobody else. The
+// bubble's clock stands still while files are read: nobody is late who does not hang.
 func TestRunHangingSector(t *testing.T) {
 	for _, file := range []string{"sealed/s-t01000-104", "cache/s-t01000-104/p_aux"} {
-		o, seen, spy := setUp(t)
-		o.Timeout = 50 * time.Millisecond
-		spy.hangs = func(path string) bool { return strings.HasSuffix(path, file) }
-		sum := run(t, o)
-		if sum.Provable != 12 || sum.Undecided != 1 || sum.Verdict() != post.Undecided {
-			t.Fatalf("%s: %+v", file, sum)
-		}
-		f := seen.sectors[4].Findings
-		if len(f) != 1 || f[0].Name != post.Timeout || !strings.HasSuffix(f[0].File, file) {
-			t.Errorf("%s: %v", file, f)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			o, seen, spy := setUp(t)
+			spy.hangs = func(path string) bool { return strings.HasSuffix(path, file) }
+			sum := run(t, o)
+			if sum.Provable != 12 || sum.Undecided != 1 || sum.Verdict() != post.Undecided {
+				t.Fatalf("%s: %+v", file, sum)
+			}
+			f := seen.sectors[4].Findings
+			if len(f) != 1 || f[0].Name != post.Timeout || !strings.HasSuffix(f[0].File, file) {
+				t.Errorf("%s: %v", file, f)
+			}
+		})
 	}
 }
 
 // A store that hangs is given up after some sectors, so that the rest does not
 // take the timeout each.
 func TestRunHangingStore(t *testing.T) {
-	o, seen, spy := setUp(t)
-	o.Timeout, o.Jobs = 100*time.Millisecond, 1
-	spy.hangs = func(path string) bool { return strings.HasPrefix(path, o.Stores[0].Dir) }
-	start := time.Now()
-	sum := run(t, o)
-	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("it took %s", took)
-	}
-	skipped := 0
-	for _, s := range seen.sectors {
-		for _, f := range s.Findings {
-			if f.Name == post.Timeout && strings.Contains(f.Text, "in a row") {
-				skipped++
+	synctest.Test(t, func(t *testing.T) {
+		o, seen, spy := setUp(t)
+		o.Jobs = 1
+		spy.hangs = func(path string) bool { return strings.HasPrefix(path, o.Stores[0].Dir) }
+		start := time.Now()
+		sum := run(t, o)
+		if took := time.Since(start); took != enough*o.Timeout {
+			t.Errorf("it took %s", took)
+		}
+		skipped := 0
+		for _, s := range seen.sectors {
+			for _, f := range s.Findings {
+				if f.Name == post.Timeout && strings.Contains(f.Text, "in a row") {
+					skipped++
+				}
 			}
 		}
-	}
-	if sum.Undecided == 0 || skipped != sum.Undecided-enough {
-		t.Errorf("%d undecided, %d of them not read", sum.Undecided, skipped)
-	}
+		if sum.Undecided == 0 || skipped != sum.Undecided-enough {
+			t.Errorf("%d undecided, %d of them not read", sum.Undecided, skipped)
+		}
+	})
 }
 
 // An interrupted check goes on where it was; what has not changed is not read
@@ -304,25 +309,23 @@ func TestResumeSeesWhatKeepsItsTime(t *testing.T) {
 
 // What hung is tried again.
 func TestResumeTriesAgain(t *testing.T) {
-	o, _, spy := setUp(t)
-	path := filepath.Join(t.TempDir(), "results")
-	for i, want := range []int{1, 0} {
-		o.Timeout = 500 * time.Millisecond // others answer in it on a busy machine, too
-		spy.hangs = func(path string) bool { return i == 0 && strings.HasSuffix(path, "sealed/s-t01000-104") }
-		if i == 1 {
-			o.Timeout = time.Minute
+	synctest.Test(t, func(t *testing.T) {
+		o, _, spy := setUp(t)
+		path := filepath.Join(t.TempDir(), "results")
+		for i, want := range []int{1, 0} {
+			spy.hangs = func(path string) bool { return i == 0 && strings.HasSuffix(path, "sealed/s-t01000-104") }
+			var err error
+			if o.Resume, err = OpenResume(t.Context(), durable.FS{}, path); err != nil {
+				t.Fatal(err)
+			}
+			if sum := run(t, o); sum.Undecided != want || sum.Provable != 13-want {
+				t.Errorf("run %d: %+v", i, sum)
+			}
+			if err := o.Resume.Close(); err != nil {
+				t.Fatal(err)
+			}
 		}
-		var err error
-		if o.Resume, err = OpenResume(t.Context(), durable.FS{}, path); err != nil {
-			t.Fatal(err)
-		}
-		if sum := run(t, o); sum.Undecided != want || sum.Provable != 13-want {
-			t.Errorf("run %d: %+v", i, sum)
-		}
-		if err := o.Resume.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 }
 
 // Every step of the file of results may fail; the run then ends with that error,
