@@ -454,7 +454,8 @@ func TestCheckHangingStore(t *testing.T) {
 	dir := w.store("damocles-1") + "/sealed"
 	w.must(os.Rename(dir, dir+".x"))
 	w.must(unix.Mkfifo(dir, 0o600)) // to open it waits for a writer
-	r := w.checkHome(home, "--timeout", "50ms", "--numbers", "100,101", "--json").exits(3)
+	// the other store answers in a second on a busy machine, too
+	r := w.checkHome(home, "--timeout", "1s", "--numbers", "100,101", "--json").exits(3)
 	if got, want := fmt.Sprint(r.verdicts(), r.differences()), "map[100:undecided 101:provable] [store-unreadable]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -471,7 +472,7 @@ func TestCheckHangingScan(t *testing.T) {
 	w.must(os.WriteFile(home+"/sector-manager.cfg", []byte("[Common]\nScanPersistStores = [\""+w.stores()+"/damocles-*\"]\n"), 0o600))
 	fifo := w.store("damocles-1") + "/sectorstore.json"
 	w.must(unix.Mkfifo(fifo, 0o600)) // to open it waits for a writer
-	timer := time.AfterFunc(5*time.Second, func() {
+	timer := time.AfterFunc(time.Minute, func() {
 		t.Error("it hangs")
 		if f, err := os.OpenFile(fifo, os.O_RDWR, 0); err == nil {
 			f.Close()
