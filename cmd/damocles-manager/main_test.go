@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -53,8 +52,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("LOTUS", miner.Multiaddr())
 			env.Setenv("CHAIN", node.URL)
-			env.Setenv("DAEMON", freeAddress(t))
-			env.Setenv("DAMOCLES_LISTEN", deadAddr(t)) // whatever listens at :1789 here is none of these sessions'
+			env.Setenv("DAEMON", testkit.Nowhere(t))
+			env.Setenv("DAMOCLES_LISTEN", testkit.Nowhere(t)) // whatever listens at :1789 here is none of these sessions'
 			return errors.Join(
 				os.CopyFS(filepath.Join(env.WorkDir, ".lotusminer"), os.DirFS(filepath.Join(fixtures, "lotusminer"))),
 				os.CopyFS(filepath.Join(env.WorkDir, "sealed-by-damocles"), os.DirFS(filepath.Join(fixtures, "damocles-home"))),
@@ -75,17 +74,6 @@ func storesBelow(dir string) error {
 		return err
 	}
 	return os.WriteFile(path, bytes.ReplaceAll(raw, []byte(`"/storage/`), []byte(`"`+dir+`/storage/`)), 0o600)
-}
-
-// freeAddress is an address of this machine where nothing listens.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // answers waits until a daemon answers at an address: answers ADDRESS.

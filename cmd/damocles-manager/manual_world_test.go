@@ -125,7 +125,7 @@ var (
 
 func newReader(t *testing.T) *reader {
 	t.Helper()
-	w := &reader{t: t, services: map[string]func(){}, nowhere: deadAddr(t)}
+	w := &reader{t: t, services: map[string]func(){}, nowhere: testkit.Nowhere(t)}
 	w.chain = testkit.ProvingChain(t, testkit.ChainOptions{Sector: w.onChain}, testkit.Proving{})
 	t.Cleanup(w.stopAll)
 	return w
@@ -143,25 +143,6 @@ func hostOf(s *testkit.Server) string {
 	_, after, _ := strings.Cut(s.URL, "://")
 	host, _, _ := strings.Cut(after, "/")
 	return host
-}
-
-// deadAddr is an address of this machine where nothing listens, and where until
-// the end of the test nobody else can.
-func deadAddr(t *testing.T) string {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Close(fd) })
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	name, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
 }
 
 func (w *reader) become(name string) {

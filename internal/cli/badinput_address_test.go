@@ -86,14 +86,14 @@ func TestAddressForms(t *testing.T) {
 func TestAddressesOfTheEnvironment(t *testing.T) {
 	w := newWorld(t)
 	repo, home := w.repo("lotus"), w.home("home")
-	w.env["FULLNODE_API_INFO"] = freeAddr(t)
+	w.env["FULLNODE_API_INFO"] = testkit.Nowhere(t)
 	w.sectorsCmd(home, "import", "--repo", repo, "--dry-run").
 		complains(1, "check that the chain node is running and that the address is right, then run the command again; the address is from FULLNODE_API_INFO")
 	w.env["FULLNODE_API_INFO"] = "nonsense"
 	w.sectorsCmd(home, "check").complains(2, "the address is from FULLNODE_API_INFO")
 	w.sectorsCmd(home, "check", "--chain", "nonsense").complains(2, "").never("FULLNODE_API_INFO")
 	delete(w.env, "FULLNODE_API_INFO")
-	w.env["MINER_API_INFO"] = freeAddr(t)
+	w.env["MINER_API_INFO"] = testkit.Nowhere(t)
 	w.sectorsCmd(home, "import", "--dry-run").complains(1, "the address is from MINER_API_INFO; --repo reads the repo of a stopped lotus-miner")
-	w.sectorsCmd(home, "import", "--api", freeAddr(t), "--dry-run").complains(1, "").never("MINER_API_INFO")
+	w.sectorsCmd(home, "import", "--api", testkit.Nowhere(t), "--dry-run").complains(1, "").never("MINER_API_INFO")
 }

@@ -104,7 +104,7 @@ func TestPeerFails(t *testing.T) {
 			}
 			cases = append(cases, complaint{
 				name: p.name + " is not there: " + command, code: 1, hint: "", says: []string{"127.0.0.1"},
-				args: func(w *world) []string { return line(w, freeAddr(w.t)) },
+				args: func(w *world) []string { return line(w, testkit.Nowhere(w.t)) },
 			}, complaint{
 				name: p.name + " has an unknown name: " + command, code: 1, hint: "", says: []string{"no-such-host.invalid"},
 				args: func(w *world) []string { return line(w, "no-such-host.invalid:1234") },

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,7 +42,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
 	return &world{
-		t: t, dir: dir, ctx: t.Context(), addr: freeAddr(t),
+		t: t, dir: dir, ctx: t.Context(), addr: testkit.Nowhere(t),
 		env: map[string]string{"HOME": dir},
 	}
 }
@@ -185,17 +184,6 @@ func (r *result) lines() map[string][]map[string]any {
 		out[kind] = append(out[kind], line)
 	}
 	return out
-}
-
-// freeAddr is an address of this machine where nothing listens.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // mutateSector changes the bytes of a sector's record in a repo.

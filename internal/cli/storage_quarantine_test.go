@@ -234,7 +234,7 @@ func TestQuarantinePurgeRefusals(t *testing.T) {
 		{[]string{"--really-do-it", "--chain", node, "--older-than", "7"}, 2, "a time"},
 		{[]string{"--really-do-it", "--chain", node, "--miner", "x"}, 2, "miner"},
 		{[]string{"--really-do-it", "--chain", node, "103"}, 2, "takes no arguments"},
-		{[]string{"--really-do-it", "--chain", "http://" + freeAddr(t)}, 1, "chain node"},
+		{[]string{"--really-do-it", "--chain", "http://" + testkit.Nowhere(t)}, 1, "chain node"},
 	} {
 		w.quarantined(home, append([]string{"purge"}, tt.args...)...).exits(tt.code).says(tt.says)
 	}
