@@ -33,16 +33,12 @@ func (c *onChain) upgraded() bool { return !c.key.IsZero() }
 // partition of 32 GiB sectors.
 const portion = 2349
 
-// maxBehind is how old the head of a node in sync can be: without null rounds one
-// epoch, and some of those can follow each other.
-const maxBehind = 10 * time.Minute
-
 // ask takes in what the chain has of every miner that is concerned.
 func (a *auditor) ask(ctx context.Context) error {
 	if a.Chain == nil {
 		return nil
 	}
-	if a.Behind > maxBehind {
+	if a.Behind > chain.MaxBehind {
 		a.differ(Difference{Code: ChainBehind,
 			Text: fmt.Sprintf("the newest tipset of the chain node is %s old: what it says of sectors, faults and deadlines may not be so any more", a.Behind.Truncate(time.Minute)),
 			Hint: "wait until it is in sync (lotus: `lotus sync wait`), or see that the clock of this machine is right, then run this again"})

@@ -30,6 +30,10 @@ func (n *Node) SectorRaw(ctx context.Context, miner address.Address, number abi.
 	return compact.Bytes(), &s, nil
 }
 
+// MaxBehind is how old the head of a node in sync can be: without null rounds one
+// epoch, and some of those can follow each other.
+const MaxBehind = 10 * time.Minute
+
 // HeadTime is Head with the time at which its tipset was due, which is about now if
 // the node is in sync.
 func (n *Node) HeadTime(ctx context.Context) (Head, time.Time, error) {

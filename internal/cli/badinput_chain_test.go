@@ -3,7 +3,9 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"testing"
+	"time"
 
 	"damocles-manager/internal/testkit"
 )
@@ -114,4 +116,30 @@ func TestFinalizeAgainstTheChain(t *testing.T) {
 	home := w.home("home")
 	w.sectorsCmd(home, "finalize", "--miner=1000", "117", "--really-do-it").complains(5, "--chain").says("not known")
 	w.sectorsCmd(home, "finalize", "--miner=1000", "999", "--really-do-it", "--without-chain").exits(3).says("s-t01000-999", "\thint: ")
+}
+
+// A node that is not in sync does not have what is newer: 20 would be carried as not
+// upgraded, and damocles would prove it from the wrong files. So nothing is done by
+// the word of such a node.
+func TestChainBehind(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	repo, home, dest := w.repo("lotus"), w.home("home"), w.path("dest")
+	node := testkit.Chain(t, testkit.ChainOptions{Sector: func(_, n uint64) (json.RawMessage, bool) {
+		return testkit.OnChain(20, "bagboea4b5abcbhtdl6tznc6v5szuzrhwu4leesytayeaucwrxlh4adilf5g4gyis", ""), n == 20
+	}}).ServeHead(time.Now().Add(-26 * time.Hour)).Multiaddr()
+	for _, args := range [][]string{
+		{"--home", w.path("new"), "util", "sealer", "sectors", "import", "--repo", repo},
+		{"--home", home, "util", "sealer", "sectors", "export", "--miner", "f01000", "metadata", "--dest-repo", repo},
+		{"--home", home, "util", "sealer", "sectors", "export", "--miner", "f01000", "files", "--dest-path", dest},
+		{"--home", home, "util", "sealer", "sectors", "finalize", "--miner", "f01000", "117", "--really-do-it"},
+		{"--home", home, "util", "storage", "quarantine", "purge", "--really-do-it"},
+	} {
+		w.run(append(args, "--chain", node)...).complains(5, "in sync").says("26h0m0s old")
+	}
+	for _, path := range []string{w.path("new"), dest} {
+		if _, err := os.Lstat(path); err == nil {
+			t.Errorf("%s was made", path)
+		}
+	}
 }

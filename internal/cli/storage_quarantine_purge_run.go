@@ -58,6 +58,9 @@ func runPurge(ctx context.Context, a *app, o purgeOptions) (err error) {
 		return err
 	}
 	if node != nil {
+		if err := inSync(ctx, node); err != nil {
+			return err
+		}
 		p.chain = migrate.NewChainNode(node)
 	} else if !o.withoutChain {
 		return fault.Refuse("give a chain node with --chain, or say with --without-chain that you know it",

@@ -98,12 +98,29 @@ func (a *app) openChain(ctx context.Context, c chainFlags, miner abi.ActorID, jo
 	if node == nil || err != nil {
 		return nil, err
 	}
+	if err := inSync(ctx, node); err != nil {
+		return nil, err
+	}
 	at := migrate.NewChainNode(node)
 	if _, _, err := at.HighestAllocated(ctx, miner); err != nil {
 		return nil, fault.New(cmp.Or(fault.HintOf(err), "check that the chain node is of the miner's network, and in sync"),
 			"ask the chain for the sector numbers of %s: %w", sector.MinerString(miner), err)
 	}
 	return at, nil
+}
+
+// inSync refuses a node that has yet to catch up, for what is done by its word: a
+// sector or an upgrade that it has not come to is for it not on chain.
+func inSync(ctx context.Context, node *chain.Node) error {
+	_, due, err := node.HeadTime(ctx)
+	if err != nil {
+		return err
+	}
+	if behind := time.Since(due); behind > chain.MaxBehind {
+		return fault.Refuse("wait until it is in sync (lotus: `lotus sync wait`), or see that the clock of this machine is right, then run this again",
+			"the newest tipset of the chain node is %s old: what it says of sectors may not be so any more", behind.Truncate(time.Minute))
+	}
+	return nil
 }
 
 // dialChain dials the chain node, nil where none was named, and lets it answer as

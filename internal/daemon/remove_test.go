@@ -23,7 +23,7 @@ import (
 func goneChain(t *testing.T, numbers ...uint64) *testkit.Server {
 	return testkit.Chain(t, testkit.ChainOptions{Sector: func(_, number uint64) (json.RawMessage, bool) {
 		return nil, slices.Contains(numbers, number)
-	}}).ServeHistory(nil)
+	}}).ServeHistory(nil).ServeHead(headTime)
 }
 
 func (w *world) exists(path string) bool {

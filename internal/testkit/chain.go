@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // ChainOptions say what the stand-in of a chain node serves besides the fixtures.
@@ -63,7 +64,7 @@ func Chain(t testing.TB, opts ChainOptions) *Server {
 		t.Fatal(err)
 	}
 	c.head = head.Cids
-	return newServer(t, opts.Options, "/rpc/v1", lotusStyle, c.methods(t))
+	return newServer(t, opts.Options, "/rpc/v1", lotusStyle, c.methods(t)).ServeHead(time.Now())
 }
 
 func (c *chain) methods(t testing.TB) map[string]method {

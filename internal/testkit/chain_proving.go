@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/filecoin-project/go-bitfield"
 )
@@ -35,7 +34,7 @@ func (s *Server) ServeProving(p Proving) *Server {
 	g := &proving{Proving: p, server: s}
 	s.methods["Filecoin.StateMinerPartitions"] = method{params: 3, call: g.partitions}
 	s.methods["Filecoin.StateMinerSectors"] = method{params: 3, call: g.sectors}
-	return s.ServeHead(time.Now())
+	return s
 }
 
 // ProvingChain runs a stand-in of a chain node with deadlines and partitions.
