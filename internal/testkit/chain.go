@@ -64,7 +64,7 @@ func Chain(t testing.TB, opts ChainOptions) *Server {
 		t.Fatal(err)
 	}
 	c.head = head.Cids
-	return newServer(t, opts.Options, "/rpc/v1", lotusStyle, c.methods(t)).ServeHead(time.Now())
+	return newServer(t, opts.Options, "/rpc/v1", lotusStyle, c.methods(t)).serveHead(time.Now)
 }
 
 func (c *chain) methods(t testing.TB) map[string]method {
