@@ -332,11 +332,12 @@ func TestPlaces(t *testing.T) {
 	t.Run("bodies", func(t *testing.T) {
 		w := start(t, limited(func(o *serve.Options) { small(o); o.Limits.Bodies = 2 * o.Limits.Body }))
 		var conns []net.Conn
-		for range 4 {
-			conns = append(conns, w.raw(header+"Content-Length: 60000\r\n\r\n"+strings.Repeat(" ", 59999)))
-		}
 		large := call("Echo", `"`+strings.Repeat("x", 50000)+`"`)
-		eventually(t, "bodies that do not come hold all room", func() bool { return isBusy(w, large) })
+		eventually(t, "bodies that do not come hold all room", func() bool {
+			// one that found no room in time, on a busy machine, is gone
+			conns = append(conns, w.raw(header+"Content-Length: 60000\r\n\r\n"+strings.Repeat(" ", 59999)))
+			return isBusy(w, large)
+		})
 		for _, conn := range conns {
 			_ = conn.Close()
 		}
