@@ -525,6 +525,18 @@ func TestCheckSealingDone(t *testing.T) {
 	w.check("--sealing-done", "--home", home, "--numbers", "101").exits(3).says("s-t01000-101: not known")
 }
 
+// A sector that lotus-miner seals again by itself is not done: its precommit may be
+// on chain, and with it a deposit.
+func TestCheckSealingRetried(t *testing.T) {
+	w := newWorld(t)
+	repo := w.repo("lotus")
+	w.mutateSector("lotus", 1, func(raw []byte) []byte {
+		return bytes.Replace(raw, []byte("gProving"), []byte("rComputeProofFailed"), 1)
+	})
+	w.check("--sealing-done", "--repo", repo, "--numbers", "1-3").exits(5).
+		says("s-t01000-1: being sealed in lotus-miner (ComputeProofFailed)").never("no sector is being sealed", "s-t01000-2")
+}
+
 // A state that only a newer lotus-miner has may be one of sealing.
 func TestCheckSealingUnknownState(t *testing.T) {
 	w := newWorld(t)
