@@ -105,11 +105,12 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 		o.FS = osFS{}
 	}
 	o.Jobs = max(o.Jobs, 1)
+	workers := max(1, o.Workers/o.Jobs)
 	a := &auditor{
-		Options: o, pending: make(chan struct{}, 64), failed: map[int]post.Finding{}, twins: map[int]bool{}, storeFor: map[string]int{},
+		Options: o, pending: make(chan struct{}, o.underWay(workers)), failed: map[int]post.Finding{}, twins: map[int]bool{}, storeFor: map[string]int{},
 		periods: map[abi.ActorID]chain.ProvingPeriod{}, tally: map[slot]*DeadlineReport{}, hung: map[int]int{}, waiting: map[int]func(){},
 		summary: newSummary(o),
-		checker: post.NewChecker(post.Options{Timeout: o.Timeout, Workers: max(1, o.Workers/o.Jobs), FS: o.FS}),
+		checker: post.NewChecker(post.Options{Timeout: o.Timeout, Workers: workers, Pending: o.underWay(workers), FS: o.FS}),
 	}
 	for i, s := range o.Stores {
 		a.storeFor[s.Name] = i
@@ -121,6 +122,14 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 	}
 	a.deadlines()
 	return &a.summary, nil
+}
+
+// underWay is how many calls into the file system there may be at once. Those that hang
+// stay for ever, so it is more than the stores can hold together until each of them
+// is given up: a server of many stores that is gone must not hold up the others.
+func (o *Options) underWay(workers int) int {
+	const threads = 4096 // each call is one, and Go ends a process of 10,000
+	return min(64+o.Jobs*workers+len(o.Stores)*(o.Jobs+enough), threads)
 }
 
 // prove weighs every sector that any side knows, and checks those that have to be

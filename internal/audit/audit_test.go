@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -193,6 +194,64 @@ func TestRunHangingStore(t *testing.T) {
 			t.Errorf("%d undecided, %d of them not read", sum.Undecided, skipped)
 		}
 	})
+}
+
+// like100 is metadata of many sectors that have the files of 100; proof is -1 where
+// it does not tell their size.
+type like100 struct {
+	n     int
+	proof abi.RegisteredSealProof
+}
+
+func (m like100) Each(ctx context.Context, _ sector.Numbers, fn func(sector.ID, string, *sector.Record, error) error) error {
+	for n := range m.n {
+		rec := &sector.Record{ID: sector.ID{Miner: 1000, Number: abi.SectorNumber(n)}, SealProof: m.proof, Status: sector.Finished}
+		for _, s := range fixture {
+			if s.Number == 100 {
+				rec.Original.CommR = cid.MustParse(s.CommR)
+			}
+		}
+		if err := fn(rec.ID, "", rec, nil); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// Many stores that hang, as those of one server that is gone, leave the others what
+// they need to be read.
+func TestRunManyHangingStores(t *testing.T) {
+	const stores, each = 30, 5 // the last store is the good one
+	for _, tt := range []struct {
+		proof abi.RegisteredSealProof
+		jobs  int
+	}{{5, 4}, {-1, 4}, {5, 100}} {
+		synctest.Test(t, func(t *testing.T) {
+			o, seen, spy := setUp(t)
+			from, dir := o.Stores[0].Dir, t.TempDir()
+			o.Stores, o.Numbers, o.Jobs = nil, sector.Numbers{}, tt.jobs
+			o.Metadata = like100{stores * each, tt.proof}
+			for i := range stores {
+				s := store.Store{Name: strconv.Itoa(i), Dir: filepath.Join(dir, strconv.Itoa(i))}
+				o.Stores = append(o.Stores, s)
+				for n := i; n < stores*each; n += stores {
+					for _, kind := range []sector.FileKind{sector.Sealed, sector.Cache} {
+						to := s.Path(kind, sector.ID{Miner: 1000, Number: abi.SectorNumber(n)})
+						err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o750), os.Symlink(filepath.Join(from, kind.String(), "s-t01000-100"), to))
+						if err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+			}
+			spy.hangs = func(path string) bool {
+				return strings.HasPrefix(path, dir) && !strings.HasPrefix(path, o.Stores[stores-1].Dir)
+			}
+			if sum := run(t, o); sum.Provable != each {
+				t.Errorf("%+v: %d of the good store's %d sectors are provable: %v", tt, sum.Provable, each, seen.sectors[len(seen.sectors)-1].Findings)
+			}
+		})
+	}
 }
 
 // An interrupted check goes on where it was; what has not changed is not read
