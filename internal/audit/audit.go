@@ -83,6 +83,7 @@ type auditor struct {
 	pending chan struct{} // calls into the file system that may be under way
 
 	disk     []object
+	named    map[abi.ActorID]bool // the miners whose sectors lie in the stores
 	failed   map[int]post.Finding // stores that could not be surveyed, by index
 	twins    map[int]bool         // stores that are an earlier one under another name, by index
 	known    []known
@@ -108,6 +109,7 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 	workers := max(1, o.Workers/o.Jobs)
 	a := &auditor{
 		Options: o, pending: make(chan struct{}, o.underWay(workers)), failed: map[int]post.Finding{}, twins: map[int]bool{}, storeFor: map[string]int{},
+		named:   map[abi.ActorID]bool{},
 		periods: map[abi.ActorID]chain.ProvingPeriod{}, tally: map[slot]*DeadlineReport{}, hung: map[int]int{}, waiting: map[int]func(){},
 		summary: newSummary(o),
 		checker: post.NewChecker(post.Options{Timeout: o.Timeout, Workers: workers, Pending: o.underWay(workers), FS: o.FS}),

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -76,15 +77,18 @@ func (a *auditor) miners(ctx context.Context) ([]abi.ActorID, error) {
 	if a.Metadata == nil {
 		for _, o := range a.disk {
 			add(o.id)
+			seen = append(seen, o.id.Number)
 		}
-		return out, nil
 	}
 	slices.Sort(seen)
 	if len(a.Numbers.Missing(slices.Compact(seen))) == 0 {
 		return out, nil
 	}
-	// The chain may have what was asked for, and the metadata not; whose it would be,
-	// its other sectors tell.
+	// The chain may have what was asked for, and the metadata or the stores not; whose it
+	// would be, the other sectors tell.
+	if a.Metadata == nil {
+		return slices.Sorted(maps.Keys(a.named)), nil
+	}
 	err := a.Metadata.Each(ctx, sector.Numbers{}, func(id sector.ID, key string, _ *sector.Record, _ error) error {
 		if key == "" {
 			add(id)

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 
+	"github.com/filecoin-project/go-state-types/abi"
 	"golang.org/x/sync/errgroup"
 
 	"damocles-manager/internal/fault"
@@ -35,7 +37,7 @@ func compareIDs(a, b sector.ID) int {
 type listing struct {
 	objects []object // of the selected sectors
 	info    fs.FileInfo
-	empty   bool // of any sector
+	miners  map[abi.ActorID]bool // of all sectors; empty where there is none
 }
 
 // survey lists what the stores hold, all of them at once.
@@ -65,7 +67,8 @@ func (a *auditor) survey(ctx context.Context) error {
 		if l.info != nil {
 			a.twins[i] = slices.ContainsFunc(found[:i], func(o listing) bool { return o.info != nil && os.SameFile(o.info, l.info) })
 		}
-		if l.empty && a.Metadata == nil {
+		maps.Copy(a.named, l.miners)
+		if l.info != nil && len(l.miners) == 0 && a.Metadata == nil {
 			a.differ(Difference{Code: StoreEmpty, Path: a.Stores[i].Dir, Text: fmt.Sprintf("there is no sector in %s", a.Stores[i].Dir),
 				Hint: "see that its disk is mounted; if there is nothing to check in it, leave it out"})
 		}
@@ -84,12 +87,12 @@ func (a *auditor) list(ctx context.Context, s store.Store, at uint16, alive func
 	if !info.IsDir() {
 		return listing{}, fmt.Errorf("%s is no directory", s.Dir)
 	}
-	out := listing{info: info, empty: true}
+	out := listing{info: info, miners: map[abi.ActorID]bool{}}
 	for _, kind := range provenKinds {
 		err := s.Each(ctx, kind, func(e store.Entry) error {
 			alive()
 			if e.Err == nil {
-				out.empty = false
+				out.miners[e.ID.Miner] = true
 				if a.selected(e.ID) {
 					out.objects = append(out.objects, object{e.ID, kind, at})
 				}

@@ -282,6 +282,18 @@ func TestCheckNumberOnChainAlone(t *testing.T) {
 	w.checkHome(home, "--numbers", "99", "--chain", chain).exits(3).says("99 is nowhere")
 }
 
+// A number of which the stores that were named have no file is not nowhere either, if
+// it is on chain.
+func TestCheckNumberLostFromStores(t *testing.T) {
+	w := newWorld(t)
+	chain, dir := w.chain(testkit.ChainOptions{}, testkit.Proving{}), w.store("damocles-1")
+	args := []string{"--store", dir, "--chain", chain, "--numbers", "100"}
+	w.check(args...).exits(0).says("1 provable")
+	w.must(os.Remove(dir + "/sealed/s-t01000-100"))
+	w.must(os.RemoveAll(dir + "/cache/s-t01000-100"))
+	w.check(args...).exits(4).says("s-t01000-100: not provable", "missing-replica").never("nowhere")
+}
+
 // What a node says that is not in sync is not taken for how it is now.
 func TestCheckChainBehind(t *testing.T) {
 	w := newWorld(t)
