@@ -147,6 +147,28 @@ func TestFinalizeRefusals(t *testing.T) {
 	}
 }
 
+// An update of which the chain has another replica is not the one that landed.
+func TestFinalizeUpdate(t *testing.T) {
+	const landed, other = "bagboea4b5abcairceirceirceirceirceirceirceirceirceirceirceirceirc", "bagboea4b5abcbanw5r22grt3vtksd4l42s5wl6wu5qjq47c4nekripa2526hmljq"
+	w := newWorld(t)
+	home := w.home("home")
+	online := w.get(home, "meta", onlineKey(117))
+	state, err := damocles.DecodeState([]byte(online))
+	w.must(err)
+	chain := testkit.Chain(t, testkit.ChainOptions{Sector: func(_, n uint64) (json.RawMessage, bool) {
+		return testkit.OnChain(n, landed, state.Pre.CommR.String()), true
+	}}).Multiaddr()
+	for _, tt := range []struct {
+		commR string
+		code  int
+		says  string
+	}{{other, 3, "the CommR of its update is " + landed + " on chain, and " + other + " in the metadata"}, {landed, 0, "finalize succeed"}} {
+		info := `"UpgradedInfo":{"AccessInstance":"","SealedCID":{"/":"` + tt.commR + `"},"UnsealedCID":null,"Proof":null}`
+		w.set(home, "meta", onlineKey(117), strings.NewReplacer(`"Upgraded":false`, `"Upgraded":true`, `"UpgradedInfo":null`, info).Replace(online))
+		w.finalize(home, "--chain", chain, "--really-do-it", "117").exits(tt.code).says(tt.says)
+	}
+}
+
 // Several at once: each is named, and one that cannot be stops none.
 func TestFinalizeSeveral(t *testing.T) {
 	w := newWorld(t)

@@ -187,6 +187,8 @@ func NotFinalOnChain(state *damocles.SectorState, on sector.OnChain) string {
 		return fmt.Sprintf("its metadata says upgraded %t, the chain %t", state.Upgraded, upgraded)
 	case original != state.Pre.CommR:
 		return fmt.Sprintf("the chain's CommR is %s, the metadata's %s", original, state.Pre.CommR)
+	case upgraded && state.UpgradedInfo != nil && state.UpgradedInfo.SealedCID.Defined() && state.UpgradedInfo.SealedCID != on.SealedCID:
+		return fmt.Sprintf("the CommR of its update is %s on chain, and %s in the metadata", on.SealedCID, state.UpgradedInfo.SealedCID)
 	}
 	return ""
 }
