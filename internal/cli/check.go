@@ -45,7 +45,7 @@ func (o *checkOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.api, "api", "", "check the sectors of the lotus-miner at this address, in its storage paths, which have to be on this machine")
 	f.StringVar(&o.token, "token", "", "the API token of lotus-miner (--token-file keeps it out of the process list)")
 	f.StringVar(&o.tokenFile, "token-file", "", "a file with the API token of lotus-miner")
-	f.StringArrayVar(&o.stores, "store", nil, "look for the files in this store; may be repeated. Without --repo, --api or --home, "+
+	f.StringArrayVar(&o.stores, "store", nil, "look for the files in this store; may be repeated. Without --repo, --api, --home or --listen, "+
 		"every sector in these stores is checked")
 	f.BoolVar(&o.window, "window", false, "check the 10 challenges of a Window PoSt (the default)")
 	f.BoolVar(&o.winning, "winning", false, "check the 66 challenges of a Winning PoSt")

@@ -30,7 +30,7 @@ func (a *app) checkSource(ctx context.Context, o checkOptions, opt *audit.Option
 	switch {
 	case o.repo != "" || o.api != "":
 		return a.checkLotus(ctx, o, dirs, opt)
-	case dirs != nil && a.home == "":
+	case dirs != nil && a.home == "" && (!a.listenGiven || a.listen == listenNone):
 		opt.Stores = dirs
 		a.ui.Info("checking whatever lies in the stores that were named")
 		return nothing{}, nil

@@ -320,6 +320,19 @@ func TestCheckDaemon(t *testing.T) {
 	w.check("--sealing-done").exits(5).says("s-t01000-117: being sealed in damocles", "s-t01000-118")
 }
 
+// A daemon that is named is asked which sectors there are, also where their files are
+// looked for in other stores: one that is in none of them is missing.
+func TestCheckDaemonInStores(t *testing.T) {
+	w := newWorld(t)
+	s := w.daemon(testkit.DamoclesOptions{})
+	s.ServeStores(t, w.stores())
+	w.must(os.Remove(w.store("damocles-1") + "/sealed/s-t01000-100"))
+	w.must(os.RemoveAll(w.store("damocles-1") + "/cache/s-t01000-100"))
+	args := []string{"--numbers", "100", "--store", w.store("damocles-1")}
+	w.check(append(args, "--listen", w.addr)...).exits(4).says("s-t01000-100: not provable", "missing-replica").never("nowhere")
+	w.check(args...).exits(3).says("100 is nowhere", "whatever lies in the stores")
+}
+
 // Chain, metadata and disk are held against each other.
 func TestCheckThreeWays(t *testing.T) {
 	t.Parallel()
