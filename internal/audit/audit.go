@@ -94,8 +94,9 @@ type auditor struct {
 	mu      sync.Mutex
 	summary Summary
 	tally   map[slot]*DeadlineReport
-	hung    map[int]int // timeouts in a row, by store
-	turn    int         // of the sector to be told of next
+	hung    map[int]int    // timeouts in a row, by store
+	rows    map[string]int // provable sectors by what is noted of their trees' rows, "" for nothing
+	turn    int            // of the sector to be told of next
 	waiting map[int]func()
 }
 
@@ -109,7 +110,7 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 	workers := max(1, o.Workers/o.Jobs)
 	a := &auditor{
 		Options: o, pending: make(chan struct{}, o.underWay(workers)), failed: map[int]post.Finding{}, twins: map[int]bool{}, storeFor: map[string]int{},
-		named:   map[abi.ActorID]bool{},
+		named: map[abi.ActorID]bool{}, rows: map[string]int{},
 		periods: map[abi.ActorID]chain.ProvingPeriod{}, tally: map[slot]*DeadlineReport{}, hung: map[int]int{}, waiting: map[int]func(){},
 		summary: newSummary(o),
 		checker: post.NewChecker(post.Options{Timeout: o.Timeout, Workers: workers, Pending: o.underWay(workers), FS: o.FS}),
@@ -122,6 +123,7 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 			return nil, err
 		}
 	}
+	a.settings()
 	a.deadlines()
 	return &a.summary, nil
 }

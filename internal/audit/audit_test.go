@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -672,6 +673,73 @@ type brokenBook struct{}
 
 func (brokenBook) Locate(context.Context, sector.ID, bool) (string, string, bool, error) {
 	return "", "", false, errors.New("broken")
+}
+
+// zeros is metadata of 8 MiB sectors of nothing but zeros.
+type zeros struct {
+	n     int
+	commR cid.Cid
+}
+
+func (z zeros) Each(ctx context.Context, _ sector.Numbers, fn func(sector.ID, string, *sector.Record, error) error) error {
+	for n := range z.n {
+		rec := &sector.Record{ID: sector.ID{Miner: 1000, Number: abi.SectorNumber(n)}, SealProof: 6, Status: sector.Finished}
+		rec.Original.CommR = z.commR
+		if err := fn(rec.ID, "", rec, nil); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// A prover reads all trees with one setting: where they were made with several, not
+// all sectors can be proven, though each could.
+func TestRowsDiffer(t *testing.T) {
+	for _, tt := range []struct {
+		discarded []int
+		want      string
+	}{{[]int{2, 2}, "provable []"}, {[]int{1, 1}, "provable []"}, {[]int{2, 1}, "not provable [rows-differ]"}, {[]int{1, 0}, "not provable [rows-differ]"}} {
+		dir := t.TempDir()
+		s := store.Store{Name: dir, Dir: dir}
+		var aux post.PAux
+		for n, discarded := range tt.discarded {
+			id := sector.ID{Miner: 1000, Number: abi.SectorNumber(n)}
+			replica, cache := s.Path(sector.Sealed, id), s.Path(sector.Cache, id)
+			var file []byte
+			var node post.Node
+			for row := 1; row <= 6; row++ {
+				var err error
+				if node, err = post.Hash8().Nodes(node, node, node, node, node, node, node, node); err != nil {
+					t.Fatal(err)
+				}
+				if row > discarded {
+					file = append(file, bytes.Repeat(node[:], 1<<(3*(6-row)))...)
+				}
+			}
+			aux.CommRLast = node
+			err := errors.Join(os.MkdirAll(filepath.Dir(replica), 0o750), os.MkdirAll(cache, 0o750),
+				os.WriteFile(replica, nil, 0o600), os.Truncate(replica, 8<<20), os.WriteFile(cache+"/t_aux", nil, 0o600),
+				os.WriteFile(cache+"/p_aux", append(aux.CommC[:], aux.CommRLast[:]...), 0o600),
+				os.WriteFile(cache+"/sc-02-data-tree-r-last.dat", file, 0o600))
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		commR, err := aux.CommR()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, seen, _ := setUp(t)
+		o.Numbers, o.Stores, o.Metadata = sector.Numbers{}, []store.Store{s}, zeros{len(tt.discarded), post.CommRToCID(commR)}
+		sum := run(t, o)
+		codes := []Code{}
+		for _, d := range seen.differs {
+			codes = append(codes, d.Code)
+		}
+		if got := fmt.Sprint(sum.Verdict(), " ", codes); got != tt.want || sum.Provable != 2 {
+			t.Errorf("%v: got %s, want %s; %+v", tt.discarded, got, tt.want, sum)
+		}
+	}
 }
 
 // Every code has a verdict, and the worst decides.

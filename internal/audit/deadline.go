@@ -2,6 +2,7 @@ package audit
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -56,6 +57,29 @@ func (a *auditor) deadlines() {
 	for _, d := range all {
 		a.Observer.Deadline(*d)
 	}
+}
+
+// rows is what is noted of the rows that the sector's trees lack, "" for nothing.
+func (r *SectorReport) rows() string {
+	for _, f := range r.Findings {
+		if f.Name == post.RowsDiscarded {
+			return f.Text
+		}
+	}
+	return ""
+}
+
+// settings tells of sectors that each can be proven, but not by one prover: it reads
+// all trees with one setting.
+func (a *auditor) settings() {
+	if len(a.rows) < 2 {
+		return
+	}
+	most := slices.Max(slices.Collect(maps.Values(a.rows)))
+	a.differ(Difference{Code: RowsDiffer,
+		Text: fmt.Sprintf("the trees of %d provable sectors lack other rows than those of the other %d (see rows-discarded), and a prover reads all of them "+
+			"with one FIL_PROOFS_ROWS_TO_DISCARD: whatever it is, some of them fail", a.summary.Provable-most, most),
+		Hint: "rebuild the trees of the fewer from their replicas; --verbose names them, or all others"})
 }
 
 // missing tells of numbers that were asked for and that no side has.

@@ -218,6 +218,9 @@ func (a *auditor) done(s *subject, r SectorReport, differs []Difference) {
 	if r.Reused {
 		sum.Reused++
 	}
+	if r.Verdict == post.Provable {
+		a.rows[r.rows()]++
+	}
 	who := r.CommRFrom
 	if who == "" {
 		who = "unknown"

@@ -86,6 +86,7 @@ const (
 	StoreUnknown   Code = "store-unknown" // the index names a store that is not configured
 	Elsewhere      Code = "elsewhere"     // its files are not where the index says
 	StoreMissing   Code = "store-missing" // a store's directory is not there
+	RowsDiffer     Code = "rows-differ"   // no prover's setting fits the trees of all sectors
 )
 
 // What could not be decided.

@@ -641,7 +641,7 @@ func TestCheckManual(t *testing.T) {
 	}
 	for _, code := range []audit.Code{
 		audit.NotInMetadata, audit.NotFinished, audit.NotOnChain, audit.CommRDiffers, audit.ProofDiffers, audit.UpgradeDiffers,
-		audit.FaultyOnChain, audit.UnknownFiles, audit.NotInIndex, audit.StoreUnknown, audit.Elsewhere, audit.StoreMissing,
+		audit.FaultyOnChain, audit.UnknownFiles, audit.NotInIndex, audit.StoreUnknown, audit.Elsewhere, audit.StoreMissing, audit.RowsDiffer,
 		audit.StoreUnreadable, audit.RecordBroken, audit.NumberNotFound, audit.ChainBehind,
 	} {
 		if !strings.Contains(section, "`"+string(code)+"`") {
