@@ -126,6 +126,7 @@ func runImport(ctx context.Context, a *app, o importOptions) (err error) {
 		After:             stores.after(plan),
 	}
 	im.Miner = from.miner
+	stores.watch(&im.Options)
 	im.Jobs, im.Chunk = pace(o.jobs, from.remote || node != nil || to.daemon != nil)
 	var report *migrate.Report
 	err = a.ui.While(ctx, "importing", progress, func(ctx context.Context) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"damocles-manager/internal/damocles"
 	"damocles-manager/internal/fault"
@@ -69,6 +70,15 @@ func (s *importStores) know(ctx context.Context, to *damoclesSide, target migrat
 	return nil
 }
 
+// watch lets the stores know what the import carries.
+func (s *importStores) watch(o *migrate.Options) {
+	if s == nil {
+		return
+	}
+	tell := o.Observe
+	o.Observe = func(e migrate.Event) { s.run.Carried(e); tell(e) }
+}
+
 // after is what the import does when its sectors are written.
 func (s *importStores) after(plan *migrate.PlanWriter) func(context.Context) error {
 	if s == nil {
@@ -105,10 +115,18 @@ func (s *importStores) show() error {
 	if s.run.Writer != nil && !s.direct && r.Entered > 0 && !r.DryRun {
 		a.ui.Notice("the running damocles-manager finds the stores when it is started again")
 	}
+	if r.Homeless > 0 {
+		some := strings.Join(r.SomeHomeless, ", ")
+		if more := r.Homeless - len(r.SomeHomeless); more > 0 {
+			some += fmt.Sprintf(" and %d more", more)
+		}
+		a.ui.Notice(fmt.Sprintf("damocles cannot prove %d of the sectors yet, as the index has their replica in no store: %s; "+
+			"attach the store that has them with `damocles-manager util storage attach --allow-splitted PATH`", r.Homeless, some))
+	}
 	if r.Unreadable > 0 {
 		a.ui.Notice(fmt.Sprintf("%d stores cannot be worked with by the home's owner: see above", r.Unreadable))
 	}
-	if r.Refused+r.Left+r.Unreadable > 0 {
+	if r.Refused+r.Left+r.Homeless+r.Unreadable > 0 {
 		return errIncomplete
 	}
 	return nil

@@ -186,6 +186,35 @@ func TestImportStoresThatCannotBe(t *testing.T) {
 	}
 }
 
+// A sector whose files lie where the repo names no path, as on a worker's disk, comes
+// along, and nobody would prove it: that is said, also in a dry run.
+func TestImportStoresLackASector(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	repo, home := w.repoWithStores("lotus"), w.homeWithStores("home")
+	// 2 is there to the last byte, 10 and the upgraded 20 are elsewhere
+	away := w.path("away")
+	for _, number := range []string{"10", "20"} {
+		found, err := filepath.Glob(filepath.Join(w.stores(), "lotus-*", "*", "s-t01000-"+number))
+		w.must(err)
+		if len(found) < 2 {
+			t.Fatalf("%s has only %v", number, found)
+		}
+		for _, path := range found {
+			to := filepath.Join(away, filepath.Base(filepath.Dir(path)))
+			w.must(os.MkdirAll(to, 0o755))
+			w.must(os.Rename(path, filepath.Join(to, filepath.Base(path))))
+		}
+	}
+	args := []string{"import", "--repo", repo, "--with-stores", "--write-config", "--numbers", "2,10,20"}
+	const lacks = "damocles cannot prove 2 of the sectors yet, as the index has their replica in no store: s-t01000-10, s-t01000-20;"
+	w.sectorsCmd(home, append(args, "--dry-run")...).exits(3).says("3 would be written", lacks)
+	w.sectorsCmd(home, args...).exits(3).says("3 written", lacks, "util storage attach --allow-splitted PATH").readable()
+	w.sectorsCmd(home, args...).exits(3).says("3 unchanged", lacks)
+	w.run("util", "storage", "--home", home, "attach", "--allow-splitted", away).exits(0)
+	w.sectorsCmd(home, args...).exits(0).says("3 unchanged").never("cannot prove")
+}
+
 // Through a running damocles-manager the sections are printed, and what is left
 // to do is said.
 func TestImportStoresThroughADaemon(t *testing.T) {

@@ -91,7 +91,7 @@ func (im *Import) plan(ctx context.Context, raw Raw) (*Step, error) {
 		return nil, err
 	}
 	s.Notes = append(s.Notes, v.notes...)
-	s.Upgraded = rec.Upgraded
+	s.Upgraded, s.Proven = rec.Upgraded, rec.Status == sector.Finished
 	if v.wrong != "" {
 		return s.fail(v.wrong, "check both before carrying this sector; the others are not held up"), nil
 	}

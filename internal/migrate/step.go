@@ -47,6 +47,8 @@ type Step struct {
 	Action   Action
 	State    string // the source's own word
 	Upgraded bool
+	// Proven is a sector that is finished: its files are needed from now on.
+	Proven bool
 	// Reason says why a sector is not written; Hint what to do about it.
 	Reason      string
 	Hint        string
@@ -67,6 +69,7 @@ type Event struct {
 	Action      Action              `json:"action"`
 	State       string              `json:"state,omitempty"`
 	Upgraded    bool                `json:"upgraded,omitempty"`
+	Proven      bool                `json:"-"`
 	Reason      string              `json:"reason,omitempty"`
 	Hint        string              `json:"hint,omitempty"`
 	Differences []sector.Difference `json:"differences,omitempty"`
@@ -76,7 +79,7 @@ type Event struct {
 func (s *Step) event() Event {
 	return Event{
 		Type: "sector", Miner: sector.MinerString(s.ID.Miner), Number: uint64(s.ID.Number), Key: s.Key,
-		Action: s.Action, State: s.State, Upgraded: s.Upgraded,
+		Action: s.Action, State: s.State, Upgraded: s.Upgraded, Proven: s.Proven,
 		Reason: s.Reason, Hint: s.Hint, Differences: s.Differences, Notes: s.Notes,
 	}
 }

@@ -3,8 +3,10 @@ package migrate
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/filecoin-project/go-state-types/abi"
 
@@ -37,6 +39,7 @@ type StoreImport struct {
 
 	entries []*storeImportEntry
 	indexed map[indexedBlock]uint64 // a bit for each number: a map of a million takes 100 MiB
+	carried map[indexedBlock]uint64 // those that the import has brought, and whose files are needed
 }
 
 // indexedBlock is 64 sectors' replicas and caches, or those of their upgrades.
@@ -64,6 +67,10 @@ type StoreImportReport struct {
 	Indexed int
 	// Left counts those that could not be.
 	Left int
+	// Homeless counts sectors that came along, and of which the index knows no
+	// replica: damocles cannot prove them. SomeHomeless are the first.
+	Homeless     int
+	SomeHomeless []string
 	// Unreadable counts stores that the owner of the home cannot work with.
 	Unreadable int
 }
@@ -100,7 +107,60 @@ func (x *StoreImport) Run(ctx context.Context) (*StoreImportReport, error) {
 		report.add(e.event.Action)
 		x.Observe(e.event)
 	}
-	return report, nil
+	return report, x.homeless(ctx, report)
+}
+
+// Carried is told of every sector of the import, before Run.
+func (x *StoreImport) Carried(s Event) {
+	if !s.Proven || s.Action != Write && s.Action != WouldWrite && s.Action != Unchanged {
+		return
+	}
+	if x.carried == nil {
+		x.carried = map[indexedBlock]uint64{}
+	}
+	x.carried[indexedBlock{s.Miner, s.Number / 64, s.Upgraded}] |= 1 << (s.Number % 64)
+}
+
+// homeless finds the sectors of the import that lie in none of the stores: on a path
+// of a worker, say, which the repo does not name.
+func (x *StoreImport) homeless(ctx context.Context, report *StoreImportReport) error {
+	if x.Index == nil {
+		return nil
+	}
+	blocks := map[uint64]bool{}
+	for at := range x.carried {
+		blocks[at.block] = true
+	}
+	for _, block := range slices.Sorted(maps.Keys(blocks)) {
+		for bit := range uint64(64) {
+			for _, upgraded := range []bool{false, true} {
+				if err := x.isHomeless(ctx, block, bit, upgraded, report); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (x *StoreImport) isHomeless(ctx context.Context, block, bit uint64, upgraded bool, report *StoreImportReport) error {
+	id := sector.ID{Miner: x.Miner, Number: sectorNumber(block*64 + bit)}
+	at := indexedBlock{sector.MinerString(x.Miner), block, upgraded}
+	if x.carried[at]>>bit&1 == 0 || x.DryRun && x.indexed[at]>>bit&1 == 1 {
+		return nil
+	}
+	key, _ := damocles.IndexKeys(id.Miner, id.Number, upgraded)
+	_, found, err := x.Index.home.Value(ctx, damocles.CollectionIndex, key)
+	if err != nil {
+		return fmt.Errorf("read the index for %s: %w", id, err)
+	}
+	if found {
+		return nil
+	}
+	if report.Homeless++; report.Homeless <= maxListed {
+		report.SomeHomeless = append(report.SomeHomeless, id.String())
+	}
+	return nil
 }
 
 // look decides what becomes of one path.
