@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"damocles-manager/internal/lotus"
 	"damocles-manager/internal/testkit"
 )
 
@@ -142,4 +143,36 @@ func TestChainBehind(t *testing.T) {
 			t.Errorf("%s was made", path)
 		}
 	}
+}
+
+// A sector that was upgraded on chain after it had been carried is not what its origin
+// says any more: it must not return as committed capacity, which would be snapped again.
+func TestUpgradedOnChainSinceItWasCarried(t *testing.T) {
+	t.Parallel()
+	const commR3, commR100 = "bagboea4b5abcablbcqof26fagvpncgfjn57umki6ewjlz22syywebp655kosruil", "bagboea4b5abcbanw5r22grt3vtksd4l42s5wl6wu5qjq47c4nekripa2526hmljq"
+	w := newWorld(t)
+	repo, home := w.repo("lotus"), w.home("home")
+	w.sectorsCmd(home, "import", "--repo", repo, "--numbers", "3").exits(0).says("1 written")
+	node := chainSays(t, 3, testkit.OnChain(3, otherCommR, commR3))
+
+	w.emptyRepo("back")
+	w.export(home, w.path("back"), "--chain", node).exits(3).
+		says("note: s-t01000-122, s-t01000-3: its pieces are unknown, so lotus-miner sees it as committed capacity: never snap it again")
+	info, err := lotus.Decode([]byte(sectors(w.metadata("back"))["/sectors/3"]))
+	w.must(err)
+	if info.UpdateSealed == nil || info.UpdateSealed.String() != otherCommR {
+		t.Errorf("the CommR of its update in the repo is %v", info.UpdateSealed)
+	}
+	w.export(home, w.path("back"), "--chain", node).exits(3).says("0 written", "0 conflicts")
+	// in the repo that it came from it has not changed either
+	w.export(home, repo, "--chain", node).exits(3).says("s-t01000-3: conflict", "Update.CommR: has none, would be "+otherCommR)
+
+	// the same the other way round
+	w.emptyRepo("plain")
+	w.export(home, w.path("plain")).exits(3)
+	node = chainSays(t, 100, testkit.OnChain(100, otherCommR, commR100))
+	args := []string{"import", "--repo", w.path("plain"), "--chain", node, "--numbers", "100"}
+	w.sectorsCmd(home, args...).exits(3).says("s-t01000-100: conflict", "Update.CommR: has none, would be "+otherCommR)
+	w.sectorsCmd(home, append(args, "--override")...).exits(0).says("1 written (1 upgraded)")
+	w.sectorsCmd(home, args...).exits(0).says("1 unchanged")
 }

@@ -178,7 +178,7 @@ func (ex *Export) carry(ctx context.Context, s *Step, rec *sector.Record, value 
 	if err != nil {
 		return err
 	}
-	unchanged := origin != nil && origin.Fingerprint == fingerprint
+	unchanged := origin != nil && origin.Fingerprint == fingerprint && !ex.upgradedSince(origin, rec)
 	if unchanged && bytes.Equal(held.Offline, origin.Value) {
 		s.Action = Unchanged
 		return nil
@@ -194,6 +194,21 @@ func (ex *Export) carry(ctx context.Context, s *Step, rec *sector.Record, value 
 		return nil
 	}
 	return ex.compare(s, held.Offline, want, value)
+}
+
+// upgradedSince says whether the chain has an upgrade of the sector that its origin does
+// not know: damocles's record has not changed, but as it was it would pass for
+// committed capacity, and be snapped again. What cannot be decoded fails later.
+func (ex *Export) upgradedSince(origin *Origin, rec *sector.Record) bool {
+	if rec.Chain == nil || !rec.Upgraded {
+		return false
+	}
+	info, err := lotus.Decode(origin.Value)
+	if err != nil {
+		return false
+	}
+	old := info.Record(ex.Miner)
+	return old.Update == nil || old.Update.CommR != rec.Update.CommR
 }
 
 // encodedSector is a record for the repo, what it says, and the one that it was

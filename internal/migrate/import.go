@@ -190,7 +190,10 @@ func (im *Import) convert(s *Step, rec *sector.Record, fingerprint [32]byte) (*d
 	}
 	if origin != nil && origin.Fingerprint == fingerprint {
 		state, err := damocles.DecodeState(origin.Value)
-		return state, origin.Value, err
+		upgradedSince := err == nil && rec.Chain != nil && rec.Upgraded && !state.Record(damocles.Offline).Upgraded
+		if !upgradedSince { // only the chain knows of that: neither of the two records has changed
+			return state, origin.Value, err
+		}
 	}
 	state, notes, err := damocles.FromRecord(rec)
 	s.Notes = append(s.Notes, notes...)
