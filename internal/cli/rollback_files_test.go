@@ -179,6 +179,21 @@ func TestFilesRollbackOfWhatWasAttached(t *testing.T) {
 }
 
 // A store of which the disk is not mounted any more gets nothing back.
+// So it is where the store was attached, but its section not added to the configuration.
+func TestFilesRollbackOfWhatWasAttachedOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	home, target := w.homeWithStores("home"), w.path("dest")
+	before, index := tree(t, w.stores()), w.collection(home, "sector-index")
+	undo := w.files(home, target, "--numbers=101,110").exits(0).undoOf()
+	w.run("util", "storage", "--home", home, "attach", target).exits(0).says("add the section below")
+	w.run(undo...).exits(0).says("2 sectors moved").never("kept")
+	w.cameBack(before, target)
+	if got := w.collection(home, "sector-index"); !maps.Equal(got, index) {
+		t.Errorf("the index is %v, want %v", got, index)
+	}
+}
+
 func TestFilesRollbackToAStoreThatIsGone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -52,12 +52,16 @@ func (u *FilesUndo) entry(ctx context.Context, id sector.ID, o MovedObject) (*Ch
 	return change, nil
 }
 
-// names says whether damocles's store of this name is the one that holds path.
+// names says whether damocles's store of this name is the one that holds path. One that
+// was attached, and not added to the configuration yet, has its directory for a name.
 func (u *FilesUndo) names(path, name string) bool {
 	dir, err := os.Stat(filepath.Dir(filepath.Dir(path)))
 	if err != nil {
 		return false
 	}
-	at, known := StoreAt(u.stores, dir)
-	return known && at.Name == name
+	if at, known := StoreAt(u.stores, dir); known {
+		return at.Name == name
+	}
+	named, err := os.Stat(name)
+	return err == nil && filepath.IsAbs(name) && os.SameFile(named, dir)
 }
