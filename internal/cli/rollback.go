@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/filecoin-project/go-state-types/abi"
 	"github.com/spf13/cobra"
@@ -50,6 +51,14 @@ func runImportRollback(ctx context.Context, a *app, o rollbackOptions) (err erro
 	journal, err := a.findJournal(migrate.JournalDir(side.dir), side.dir, o.backup, commands...)
 	if err != nil {
 		return err
+	}
+	moves, err := migrate.FilesMovedSince(ctx, journal)
+	if err != nil {
+		return err
+	}
+	for _, m := range moves {
+		a.ui.Notice(fmt.Sprintf("the files of %d sectors of it were moved since; unless lotus-miner has their new place among its paths, move them back before it starts: %s",
+			m.Sectors, undoLine(m.Journal, "export", "--miner", m.Miner, "rollback", "--home", side.dir)))
 	}
 	store := migrate.WithOrigins(migrate.NewHome(side.home, side.dir, migrate.RollbackCommand, 0, a.fs), !o.dryRun, a.fs)
 	defer closing(&err, store)

@@ -286,3 +286,24 @@ func TestFilesLeftBehindAndAnotherTarget(t *testing.T) {
 	w.must(os.Remove(late))
 	w.cameBack(before, first, second)
 }
+
+// An import is undone after its files were moved: lotus-miner, which is to prove on, would
+// look for them where they were. That is said, with the command that brings them back.
+func TestImportRollbackAfterFilesWereMoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	home, target := w.path("home"), w.path("dest")
+	w.sectorsCmd(home, "import", "--repo", w.repoWithStores("lotus"), "--with-stores", "--write-config", "--numbers", "1-5").exits(0)
+	before := tree(t, w.stores())
+	w.files(home, target, "--numbers=2-3").exits(0)
+	const moved = "the files of 2 sectors of it were moved since"
+	w.sectorsCmd(home, "import", "rollback", "--dry-run").exits(0).says(moved)
+	r := w.sectorsCmd(home, "import", "rollback").exits(0).says(moved).readable()
+	_, undo, ok := strings.Cut(r.stderr, "before it starts: damocles-manager ")
+	if !ok {
+		t.Fatalf("no command in\n%s", r.stderr)
+	}
+	w.run(strings.Fields(strings.SplitN(undo, "\n", 2)[0])...).exits(0).says("2 sectors moved")
+	w.cameBack(before, target)
+	w.sectorsCmd(home, "import", "rollback").exits(0).never(moved)
+}
