@@ -68,7 +68,15 @@ func (r *filesRollback) all(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	n, err := r.undo.RestOfIndex(ctx, r.dryRun)
+	if err == nil && n > 0 {
+		set := "set"
+		if r.dryRun {
+			set = "would be set"
+		}
+		r.ui.Notice(fmt.Sprintf("%d entries of the index %s back to what they were, for files that were at the target before and stay there", n, set))
+	}
+	return err
 }
 
 // store takes back what goes to one store in a round.

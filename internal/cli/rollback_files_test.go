@@ -307,3 +307,26 @@ func TestImportRollbackAfterFilesWereMoved(t *testing.T) {
 	w.cameBack(before, target)
 	w.sectorsCmd(home, "import", "rollback").exits(0).never(moved)
 }
+
+// What was at the target already has not moved, but the index no longer names it: that
+// comes back, too.
+func TestFilesRollbackOfWhatWasThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	home, target := w.homeWithStores("home"), w.path("dest")
+	found, err := filepath.Glob(filepath.Join(w.stores(), "*", "*", "s-t01000-103"))
+	w.must(err)
+	for _, path := range found {
+		to := filepath.Join(target, filepath.Base(filepath.Dir(path)))
+		w.must(os.MkdirAll(to, 0o755))
+		w.must(os.Rename(path, filepath.Join(to, filepath.Base(path))))
+	}
+	index := w.collection(home, "sector-index")
+	undo := w.files(home, target, "--numbers=101,103").exits(0).says("1 there already").undoOf()
+	w.run(append(undo, "--dry-run")...).exits(0).says("2 entries of the index would be set back")
+	w.run(undo...).exits(0).says("1 sectors moved", "2 entries of the index set back").readable()
+	if got := w.collection(home, "sector-index"); !maps.Equal(got, index) {
+		t.Errorf("the index is %v, want %v", got, index)
+	}
+	w.run(undo...).exits(0).never("set back")
+}

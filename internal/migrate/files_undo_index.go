@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,4 +65,40 @@ func (u *FilesUndo) names(path, name string) bool {
 	}
 	named, err := os.Stat(name)
 	return err == nil && filepath.IsAbs(name) && os.SameFile(named, dir)
+}
+
+// RestOfIndex sets the index back for what had been at the target before the move, which
+// therefore moved nothing and has nothing to bring back: to what it said then. It returns
+// how many entries those are.
+func (u *FilesUndo) RestOfIndex(ctx context.Context, dryRun bool) (int, error) {
+	moved := map[string]bool{}
+	for _, round := range u.rounds {
+		for _, sectors := range round {
+			for id := range sectors {
+				for _, upgrade := range []bool{false, true} {
+					replica, cache := damocles.IndexKeys(id.Miner, id.Number, upgrade)
+					moved[replica], moved[cache] = true, true
+				}
+			}
+		}
+	}
+	var changes []Change
+	for _, key := range slices.Sorted(maps.Keys(u.index)) {
+		if moved[key] {
+			continue
+		}
+		have, _, err := u.home.home.Value(ctx, damocles.CollectionIndex, key)
+		if err != nil {
+			return 0, fmt.Errorf("read the index for %s: %w", key, err)
+		}
+		entries := u.index[key]
+		oldest := entries[len(entries)-1]
+		if !isBefore(have, oldest) && isAfter(have, entries[0]) {
+			changes = append(changes, Change{Store: damocles.CollectionIndex, Key: key, Before: have, After: oldest.Before})
+		}
+	}
+	if len(changes) == 0 || dryRun {
+		return len(changes), nil
+	}
+	return len(changes), u.home.apply(ctx, changes)
 }
