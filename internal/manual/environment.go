@@ -25,6 +25,13 @@ func environment() []variable {
 	home := func(cmd *cobra.Command) bool {
 		return flag("home")(cmd) && (!cmd.HasParent() || cmd.Parent().Name() != "completion")
 	}
+	// check looks at damocles, unless a flag names a lotus-miner.
+	lotus := func(name string) func(*cobra.Command) bool {
+		return func(cmd *cobra.Command) bool { return flag(name)(cmd) && cmd.Name() != "check" }
+	}
+	always := func(cmd *cobra.Command) bool { // a chain node, and no flag to leave it aside
+		return flag("chain")(cmd) && cmd.HasParent() && cmd.Flags().Lookup("without-chain") == nil
+	}
 	listen := func(cmd *cobra.Command) bool { // that of daemon run is where to serve
 		return flag("listen")(cmd) && cmd.Name() != "run"
 	}
@@ -36,13 +43,14 @@ func environment() []variable {
 			"the directory of sector-manager.cfg, where that is not in the home; the first that is set counts", home},
 		{"LOTUS_MINER_PATH, LOTUS_STORAGE_PATH",
 			"the lotus-miner repo where neither --repo nor --api is given; the first that is set counts. The default is ~/.lotusminer",
-			flag("repo")},
+			lotus("repo")},
 		{"MINER_API_INFO",
 			"the API address of lotus-miner, with its token, as TOKEN:MULTIADDR, where neither --api nor --repo is given",
-			flag("api")},
+			lotus("api")},
 		{"FULLNODE_API_INFO",
 			"the chain node, with its token, as TOKEN:MULTIADDR, where --chain is not given; --without-chain leaves it aside",
-			flag("chain")},
+			flag("without-chain")},
+		{"FULLNODE_API_INFO", "the chain node, with its token, as TOKEN:MULTIADDR, where --chain is not given", always},
 		{"HOME", "what ~ stands for at the beginning of a path", home},
 		{"DAMOCLES_LISTEN", "the address of the running damocles-manager where --listen is not given; none works on the home directly. The default is :1789",
 			listen},

@@ -158,6 +158,23 @@ func TestEnvironmentIsWhole(t *testing.T) {
 	}
 }
 
+// A page names no flag that its command does not have, in what it says of a variable.
+func TestEnvironmentNamesFlagsOfItsCommand(t *testing.T) {
+	flag := regexp.MustCompile(`--([a-z-]+)`)
+	for _, cmd := range all(cli.Commands()) {
+		if !cmd.HasParent() {
+			continue // the first page has all
+		}
+		for _, v := range environment() {
+			for _, m := range flag.FindAllStringSubmatch(v.meaning, -1) {
+				if v.of(cmd) && cmd.Flags().Lookup(m[1]) == nil && cmd.InheritedFlags().Lookup(m[1]) == nil {
+					t.Errorf("%s: %s names --%s, which it does not have", cmd.CommandPath(), v.names, m[1])
+				}
+			}
+		}
+	}
+}
+
 // notEnvironment are words in the code that only look like variables.
 var notEnvironment = []string{}
 
