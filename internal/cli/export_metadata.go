@@ -109,6 +109,10 @@ func runExportMetadata(ctx context.Context, a *app, ex exportOptions, o metadata
 	if err != nil {
 		return err
 	}
+	if o.onlyNextNumber && o.lowerNumber && node == nil { // the repo alone may lack the sector that has the number
+		return fault.Refuse("give a chain node with --chain, or leave --only-next-number out: then damocles is asked, too",
+			"whether the numbers above %d are in use is not known", o.nextNumber)
+	}
 	var from *damoclesSide
 	if !o.onlyNextNumber { // it is opened first, since that changes nothing
 		if from, err = a.damoclesSide(ctx, access{jobs: o.jobs}); err != nil {

@@ -476,6 +476,30 @@ func TestNextNumber(t *testing.T) {
 	}
 }
 
+// The repo alone does not know of damocles's sectors: a number that was lowered by its
+// word would be given to a second sector.
+func TestOnlyNextNumberIsNotLoweredBlindly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	home, repo := w.home("home"), w.path("lotus")
+	w.emptyRepo("lotus")
+	w.withRepo("lotus", func(db *leveldb.DB) {
+		if err := db.Put([]byte("/storage/nextid"), binary.AppendUvarint(nil, 900), nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+	only := []string{"--next-number=5", "--lower-number", "--only-next-number"}
+	w.export(home, repo, only...).exits(5).says("whether the numbers above 5 are in use is not known").readable()
+	if got := nextID(t, w.metadata("lotus")); got != 900 {
+		t.Errorf("/storage/nextid is %d after a refusal, want 900", got)
+	}
+	node := testkit.Chain(t, testkit.ChainOptions{}).Multiaddr()
+	w.export(home, repo, append(only, "--chain", node)...).exits(0).says("a higher number is in use, and stays", "update next sector number: 123")
+	if got := nextID(t, w.metadata("lotus")); got != 123 {
+		t.Errorf("/storage/nextid is %d, want 123, which the chain knows", got)
+	}
+}
+
 func nextIDOr(t *testing.T, after, before map[string]string) uint64 {
 	t.Helper()
 	if _, ok := after["/storage/nextid"]; !ok {
