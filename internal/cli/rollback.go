@@ -75,7 +75,8 @@ func newExportRollbackCommand(a *app, ex *exportOptions) *cobra.Command {
 key or file by file, and each only while it still holds what was written; what was
 changed since is listed and kept. The counter and the number bitfields never go back.
 
-lotus-miner has to be stopped. The repo is backed up first, as before every write.
+lotus-miner has to be stopped. Before records go back, the repo is backed up; of files
+that go back, the journal of the rollback keeps what they held.
 
 With the journal of an export of files, which stands in the damocles home, the
 files move back and damocles's index is set back; damocles-manager has to be
