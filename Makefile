@@ -63,7 +63,7 @@ FUZZTIME ?= 20s
 fuzz:
 	sh scripts/fuzz.sh $(FUZZTIME)
 
-# The figures of docs/benchmarks.md; takes about an hour.
+# The figures of docs/benchmarks.md; takes three quarters of an hour.
 bench: build
 	sh scripts/bench.sh
 	sh scripts/bench_files.sh

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Measures what docs/benchmarks.md says: whole processes, medians of three runs.
-# Needs about 12 GB of disk and 20 minutes, and a machine with nothing else to do.
+# Needs about 12 GB of disk and 12 minutes, and a machine with nothing else to do.
 #
 # usage: sh scripts/bench.sh [quick]      quick leaves out the million sectors
 set -eu

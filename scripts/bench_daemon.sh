@@ -1,6 +1,6 @@
 #!/bin/sh
 # Measures the daemon's figures in docs/benchmarks.md: a home of a million
-# sectors, listed whole over both transports. Needs about 6 GB and 5 minutes.
+# sectors, listed whole over both transports. Needs about 6 GB and 3 minutes.
 #
 # usage: sh scripts/bench_daemon.sh [SECTORS]
 set -eu
