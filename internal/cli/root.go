@@ -82,10 +82,13 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	return checkFlags(cmd)
 }
 
+const defaultListen = ":1789"
+
 func newUtilCommand(a *app) *cobra.Command {
 	util := &cobra.Command{Use: "util", Short: "Commands that look at sectors and change them"}
-	util.PersistentFlags().StringVar(&a.listen, "listen", cmp.Or(a.env.Listen, a.env.Getenv("DAMOCLES_LISTEN"), ":1789"),
+	util.PersistentFlags().StringVar(&a.listen, "listen", cmp.Or(a.env.Listen, a.env.Getenv("DAMOCLES_LISTEN"), defaultListen),
 		"the address of the running damocles-manager, or none to work on the home directly (env DAMOCLES_LISTEN)")
+	util.PersistentFlags().Lookup("listen").DefValue = defaultListen // the help prints it, and that of the environment may hold a token
 	util.PersistentFlags().BoolVar(&a.daemonStopped, "daemon-stopped", false,
 		"damocles-manager is stopped on every machine that uses this MongoDB (only for homes with Driver = \"mongo\")")
 	sealer := &cobra.Command{Use: "sealer", Short: "Commands for sealing"}

@@ -194,6 +194,19 @@ func TestListenTokenStaysSecret(t *testing.T) {
 	}
 }
 
+// The help prints what flags are where they are not given.
+func TestListenTokenOfTheEnvironmentStaysSecret(t *testing.T) {
+	token := tokenOf("LISTENVAR")
+	for _, addr := range []string{token + ":/ip4/127.0.0.1/tcp/1", token + ":127.0.0.1:1", token + ":/ip4/127.0.0.1", token} {
+		w := newWorld(t)
+		w.addr, w.env["DAMOCLES_LISTEN"] = "", addr
+		for _, args := range [][]string{{"--help"}, {"list", "--help"}, {"list"}, {"list", "--nonsense"}, {"check", "--sealing-done"}, {"import", "rollback"}} {
+			w.kept(w.sectorsCmd(w.path("none"), args...), token)
+		}
+		w.kept(w.run("util", "--help"), token)
+	}
+}
+
 // A configuration that cannot be read is named by its place, not its content.
 func TestConfigTokensStaySecret(t *testing.T) {
 	token := tokenOf("CONF")
