@@ -105,13 +105,9 @@ func runExportMetadata(ctx context.Context, a *app, ex exportOptions, o metadata
 	if err := a.checkPlan(&o.writeFlags); err != nil {
 		return err
 	}
-	node, err := a.openChain(ctx, o.chainFlags, miner, o.jobs)
+	node, err := a.metadataChain(ctx, o, miner)
 	if err != nil {
 		return err
-	}
-	if o.onlyNextNumber && o.lowerNumber && node == nil { // the repo alone may lack the sector that has the number
-		return fault.Refuse("give a chain node with --chain, or leave --only-next-number out: then damocles is asked, too",
-			"whether the numbers above %d are in use is not known", o.nextNumber)
 	}
 	var from *damoclesSide
 	if !o.onlyNextNumber { // it is opened first, since that changes nothing
@@ -166,6 +162,17 @@ func runExportMetadata(ctx context.Context, a *app, ex exportOptions, o metadata
 	}
 	a.showExport(dir, miner, report, o)
 	return incomplete(report)
+}
+
+// metadataChain opens the chain node. The number alone is not lowered without one: the
+// repo may lack the sector that has it, and damocles is not asked.
+func (a *app) metadataChain(ctx context.Context, o metadataOptions, miner abi.ActorID) (migrate.Chain, error) {
+	node, err := a.openChain(ctx, o.chainFlags, miner, o.jobs)
+	if err == nil && node == nil && o.onlyNextNumber && o.lowerNumber {
+		err = fault.Refuse("give a chain node with --chain, or leave --only-next-number out: then damocles is asked, too",
+			"whether the numbers above %d are in use is not known", o.nextNumber)
+	}
+	return node, err
 }
 
 // findDestRepo finds a repo that belongs to the miner. A repo of another one is
