@@ -154,11 +154,7 @@ func (a *app) findDaemon(ctx context.Context, side *damoclesSide, loc damocles.L
 	}
 	a.listen = endpoint.HostPort() // to be printed: what was typed may hold a token
 	if !answers(ctx, endpoint) {
-		if a.listenGiven {
-			return false, fault.New("start damocles-manager, or leave --listen out to work on the home directly",
-				"nothing listens at %s", a.listen)
-		}
-		return false, nil
+		return false, a.silent()
 	}
 	client, version, err := a.meet(ctx, endpoint, jobs)
 	if errors.Is(err, rpc.ErrUnauthorized) && endpoint.Token == "" && a.isOurs(loc, endpoint) {
@@ -179,6 +175,20 @@ func (a *app) findDaemon(ctx context.Context, side *damoclesSide, loc damocles.L
 	side.daemon, side.addr, side.ours = client, endpoint.String(), notOurs == nil
 	a.ui.Info(fmt.Sprintf("working through the damocles-manager %s at %s", version, a.listen))
 	return true, nil
+}
+
+// silent says whether it is an error that nobody answers: it is where the user has
+// typed the address, or has put that of another machine into the environment, whose
+// damocles no home of this machine can stand for.
+func (a *app) silent() error {
+	switch {
+	case a.listenGiven:
+		return fault.New("start damocles-manager, or leave --listen out to work on the home directly", "nothing listens at %s", a.listen)
+	case a.env.Getenv(listenVar) != "" && !isHere(a.listen):
+		return fault.New("start damocles-manager there, or give --listen none to work on the home of this machine",
+			"nothing listens at %s, which %s names", a.listen, listenVar)
+	}
+	return nil
 }
 
 // meet asks what listens there for its version.

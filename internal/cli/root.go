@@ -82,11 +82,14 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	return checkFlags(cmd)
 }
 
-const defaultListen = ":1789"
+const (
+	defaultListen = ":1789"
+	listenVar     = "DAMOCLES_LISTEN"
+)
 
 func newUtilCommand(a *app) *cobra.Command {
 	util := &cobra.Command{Use: "util", Short: "Commands that look at sectors and change them"}
-	util.PersistentFlags().StringVar(&a.listen, "listen", cmp.Or(a.env.Listen, a.env.Getenv("DAMOCLES_LISTEN"), defaultListen),
+	util.PersistentFlags().StringVar(&a.listen, "listen", cmp.Or(a.env.Listen, a.env.Getenv(listenVar), defaultListen),
 		"the address of the running damocles-manager, or none to work on the home directly (env DAMOCLES_LISTEN)")
 	util.PersistentFlags().Lookup("listen").DefValue = defaultListen // the help prints it, and that of the environment may hold a token
 	util.PersistentFlags().BoolVar(&a.daemonStopped, "daemon-stopped", false,

@@ -207,6 +207,21 @@ func TestListenTokenOfTheEnvironmentStaysSecret(t *testing.T) {
 	}
 }
 
+// A home of this machine is not taken, nor made, for a damocles of another one that
+// is down.
+func TestListenOfTheEnvironmentThatIsDown(t *testing.T) {
+	w := newWorld(t)
+	w.addr, w.env["DAMOCLES_LISTEN"] = "", "nowhere.invalid:1789"
+	home, repo := w.path("home"), w.repo("lotus")
+	w.sectorsCmd(home, "import", "--repo", repo).complains(1, "give --listen none").says("nothing listens at nowhere.invalid:1789, which DAMOCLES_LISTEN names")
+	if _, err := os.Lstat(home); err == nil {
+		t.Error("it has made a home")
+	}
+	w.sectorsCmd(home, "--listen", "none", "import", "--repo", repo, "--numbers=2").exits(0).says("1 written")
+	w.env["DAMOCLES_LISTEN"] = testkit.Nowhere(t) // of this machine: the home is opened, as where the default does not answer
+	w.sectorsCmd(home, "import", "--repo", repo, "--numbers=2").exits(0).says("1 unchanged")
+}
+
 // A configuration that cannot be read is named by its place, not its content.
 func TestConfigTokensStaySecret(t *testing.T) {
 	token := tokenOf("CONF")

@@ -52,7 +52,8 @@ func environment() []variable {
 			flag("without-chain")},
 		{"FULLNODE_API_INFO", "the chain node, with its token, as TOKEN:MULTIADDR, where --chain is not given", always},
 		{"HOME", "what ~ stands for at the beginning of a path", home},
-		{"DAMOCLES_LISTEN", "the address of the running damocles-manager where --listen is not given; none works on the home directly. The default is :1789",
+		{"DAMOCLES_LISTEN", "the address of the running damocles-manager where --listen is not given; none works on the home directly. Where nobody answers, " +
+			"the home of this machine is opened, unless the address is of another machine. The default is :1789",
 			listen},
 		{"TMPDIR", "where the demo makes its directory; the default is /tmp", func(cmd *cobra.Command) bool {
 			return cmd.Name() == "demo" || !cmd.HasParent()
