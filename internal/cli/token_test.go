@@ -217,6 +217,8 @@ func TestListenOfTheEnvironmentThatIsDown(t *testing.T) {
 	if _, err := os.Lstat(home); err == nil {
 		t.Error("it has made a home")
 	}
+	w.env["HOME"] = w.path("nobody")
+	w.run("util", "sealer", "sectors", "check", "--sealing-done", "--repo", repo).exits(1).says("nothing listens at").never("no damocles here")
 	w.sectorsCmd(home, "--listen", "none", "import", "--repo", repo, "--numbers=2").exits(0).says("1 written")
 	w.env["DAMOCLES_LISTEN"] = testkit.Nowhere(t) // of this machine: the home is opened, as where the default does not answer
 	w.sectorsCmd(home, "import", "--repo", repo, "--numbers=2").exits(0).says("1 unchanged")
