@@ -42,7 +42,7 @@ func (a *auditor) ask(ctx context.Context) error {
 	if a.Behind > chain.MaxBehind {
 		a.differ(Difference{Code: ChainBehind,
 			Text: fmt.Sprintf("the newest tipset of the chain node is %s old: what it says of sectors, faults and deadlines may not be so any more", a.Behind.Truncate(time.Minute)),
-			Hint: "wait until it is in sync (lotus: `lotus sync wait`), or see that the clock of this machine is right, then run this again"})
+			Hint: chain.BehindHint})
 	}
 	miners, err := a.miners(ctx)
 	if err != nil {

@@ -34,6 +34,9 @@ func (n *Node) SectorRaw(ctx context.Context, miner address.Address, number abi.
 // epoch, and some of those can follow each other.
 const MaxBehind = 10 * time.Minute
 
+// BehindHint is what to do about a node of which the head is older.
+const BehindHint = "wait until it is in sync (lotus: `lotus sync wait`), or see that the clock of this machine is right, then run this again"
+
 // HeadTime is Head with the time at which its tipset was due, which is about now if
 // the node is in sync.
 func (n *Node) HeadTime(ctx context.Context) (Head, time.Time, error) {

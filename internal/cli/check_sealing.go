@@ -104,7 +104,7 @@ func (a *app) sealingSides(ctx context.Context, o checkOptions, opt *audit.Optio
 		skip = !loc.Exists && !loc.Given
 		if endpoint, err := damocles.ParseEndpoint(a.listen); err == nil && skip && a.listen != listenNone {
 			// One of another machine is looked for again, and is an error where it is down.
-			skip = !answers(ctx, endpoint) && (a.env.Getenv(listenVar) == "" || isHere(endpoint.HostPort()))
+			skip = !answers(ctx, endpoint) && !a.namesAnother(endpoint.HostPort())
 		}
 	}
 	if skip {

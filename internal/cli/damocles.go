@@ -184,11 +184,16 @@ func (a *app) silent() error {
 	switch {
 	case a.listenGiven:
 		return fault.New("start damocles-manager, or leave --listen out to work on the home directly", "nothing listens at %s", a.listen)
-	case a.env.Getenv(listenVar) != "" && !isHere(a.listen):
+	case a.namesAnother(a.listen):
 		return fault.New("start damocles-manager there, or give --listen none to work on the home of this machine",
 			"nothing listens at %s, which %s names", a.listen, listenVar)
 	}
 	return nil
+}
+
+// namesAnother says whether the environment names a damocles-manager of another machine.
+func (a *app) namesAnother(hostPort string) bool {
+	return a.env.Getenv(listenVar) != "" && !isHere(hostPort)
 }
 
 // meet asks what listens there for its version.

@@ -117,7 +117,7 @@ func inSync(ctx context.Context, node *chain.Node) error {
 		return err
 	}
 	if behind := time.Since(due); behind > chain.MaxBehind {
-		return fault.Refuse("wait until it is in sync (lotus: `lotus sync wait`), or see that the clock of this machine is right, then run this again",
+		return fault.Refuse(chain.BehindHint,
 			"the newest tipset of the chain node is %s old: what it says of sectors may not be so any more", behind.Truncate(time.Minute))
 	}
 	return nil

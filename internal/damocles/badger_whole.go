@@ -1,7 +1,6 @@
 package damocles
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/dgraph-io/badger/v2"
@@ -12,6 +11,8 @@ import (
 // sinceChecked is for how long the tables count as readable where one key is not found:
 // to read all of them for each key would take too long.
 const sinceChecked = 10 * time.Second
+
+const diskHint = "look at the disk and at the system's log; then repeat the command, or restore the home from a backup"
 
 // whole says whether every table of a collection can be read, unless it was so less than
 // recent ago. What is in one that cannot be read any more, as on a disk that fails while
@@ -24,8 +25,7 @@ func (b *badgerEngine) whole(collection string, db *badger.DB, recent time.Durat
 		return nil
 	}
 	if err := trusting(db.VerifyChecksum); err != nil {
-		return fault.New("look at the disk and at the system's log; then repeat the command, or restore the home from a backup",
-			"a table of the database %s can no longer be read: %s", collection, firstLine(err.Error()))
+		return fault.New(diskHint, "a table of the database %s can no longer be read: %s", collection, firstLine(err.Error()))
 	}
 	b.checked[collection] = time.Now()
 	return nil
@@ -36,8 +36,7 @@ func (b *badgerEngine) whole(collection string, db *badger.DB, recent time.Durat
 func trusting(read func() error) (err error) {
 	defer func() {
 		if damage := recover(); damage != nil {
-			err = fault.New("look at the disk and at the system's log; then repeat the command, or restore the home from a backup",
-				"the database is damaged: %w", fmt.Errorf("%v", damage))
+			err = fault.New(diskHint, "the database is damaged: %v", damage)
 		}
 	}()
 	return read()

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +33,7 @@ func FilesMovedSince(ctx context.Context, journal string) ([]MovedSince, error) 
 	if err != nil {
 		return nil, err
 	}
+	var carried map[sector.ID]bool
 	var out []MovedSince
 	for _, name := range names { // by the time in their names
 		path := filepath.Join(filepath.Dir(journal), name.Name())
@@ -42,26 +44,31 @@ func FilesMovedSince(ctx context.Context, journal string) ([]MovedSince, error) 
 		if err != nil {
 			return nil, err
 		}
-		m := MovedSince{Journal: path, Miner: miner}
-		err = j.EachNewestRunFirst(ctx, func(e durable.Entry) error {
-			if e.Store != damocles.CollectionOffline || len(moved) == 0 {
-				return nil
+		if len(moved) > 0 && carried == nil {
+			if carried, err = carriedBy(ctx, j); err != nil {
+				return nil, err
 			}
-			miner, number, err := damocles.ParseStateKey(damocles.Offline, e.Key)
-			if id := (sector.ID{Miner: miner, Number: number}); err == nil && moved[id] {
-				m.Sectors++
-				delete(moved, id)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
 		}
-		if m.Sectors > 0 {
-			out = append(out, m)
+		maps.DeleteFunc(moved, func(id sector.ID, _ bool) bool { return !carried[id] })
+		if len(moved) > 0 {
+			out = append(out, MovedSince{Journal: path, Miner: miner, Sectors: len(moved)})
 		}
 	}
 	return out, nil
+}
+
+// carriedBy are the sectors that an import has written.
+func carriedBy(ctx context.Context, j *durable.JournalReader) (map[sector.ID]bool, error) {
+	out := map[sector.ID]bool{}
+	return out, j.EachNewestRunFirst(ctx, func(e durable.Entry) error {
+		if e.Store != damocles.CollectionOffline {
+			return nil
+		}
+		if miner, number, err := damocles.ParseStateKey(damocles.Offline, e.Key); err == nil {
+			out[sector.ID{Miner: miner, Number: number}] = true
+		}
+		return nil
+	})
 }
 
 // movedAway are the sectors of which something is at the target of a move, and no
